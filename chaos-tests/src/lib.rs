@@ -1,0 +1,1 @@
+//! Real clusters of Guideway, broken on purpose.

@@ -1,0 +1,111 @@
+//! What is replicated: every change of the state is one of these.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::meta::{Uid, UnixMillis};
+use crate::node::{BindResult, Incarnation, NodeFacts, NodeId, SocketKey};
+use crate::object::{Object, ObjectKey};
+
+/// A command with the time the leader stamped on it when it proposed it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The leader's clock; `apply` uses max(previous, this).
+    pub time: UnixMillis,
+    /// What to do.
+    pub command: Command,
+}
+
+/// Which half of an object a replace writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// Everything but status.
+    Main,
+    /// Only status.
+    Status,
+}
+
+/// A change of the replicated state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// The first command of a cluster: its identity, hash seed, built-in objects and first node.
+    InitCluster {
+        /// Identity of the cluster.
+        cluster: Uid,
+        /// Key of the flow hash; secret.
+        hash_seed: [u8; 16],
+        /// Identities for the built-in objects (`default` namespace, `guideway` GatewayClass), in that order.
+        uids: [Uid; 2],
+        /// The node that creates the cluster; it becomes node 1.
+        node: NodeFacts,
+    },
+    /// Creates an object; refused if its key is taken or its namespace is missing.
+    Create {
+        /// Decoded, defaulted and valid.
+        object: Object,
+        /// Identity of the new object.
+        uid: Uid,
+    },
+    /// Replaces one half of an object; refused if it is missing or not at `expected`.
+    Replace {
+        /// Decoded, defaulted and valid.
+        object: Object,
+        /// Which half to take from `object`.
+        part: Part,
+        /// `resourceVersion` the writer saw; `None` replaces whatever is there.
+        expected: Option<u64>,
+        /// Identity the writer saw; `None` for any.
+        uid: Option<Uid>,
+    },
+    /// Deletes an object; a namespace takes its contents with it.
+    Delete {
+        /// What to delete.
+        key: ObjectKey,
+        /// `resourceVersion` the writer saw; `None` for any.
+        expected: Option<u64>,
+        /// Identity the writer saw; `None` for any.
+        uid: Option<Uid>,
+    },
+    /// Gives a joining node its number and records what it said.
+    JoinNode {
+        /// What the node says of itself.
+        node: NodeFacts,
+    },
+    /// A node has started, or is alive again; proposed with its incarnation.
+    NodeUp {
+        /// Which.
+        node: NodeId,
+        /// This start.
+        incarnation: Incarnation,
+        /// What it says of itself now.
+        facts: NodeFacts,
+    },
+    /// The leader no longer hears from this start of the node.
+    NodeDown {
+        /// Which.
+        node: NodeId,
+        /// The start that went silent; a newer one is left alone.
+        incarnation: Incarnation,
+    },
+    /// A member is gone for good.
+    RemoveNode {
+        /// Which.
+        node: NodeId,
+    },
+    /// What became of a node's socket groups: only what differs from what is recorded.
+    ReportBinds {
+        /// Who reports.
+        node: NodeId,
+        /// This start of it.
+        incarnation: Incarnation,
+        /// `None` forgets the group (closed).
+        binds: Vec<(SocketKey, Option<BindResult>)>,
+    },
+    /// The addresses of DNS-named endpoints that resolved to something new.
+    SetResolved {
+        /// Sorted addresses by lower-case name.
+        names: BTreeMap<String, Vec<IpAddr>>,
+    },
+}

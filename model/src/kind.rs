@@ -1,0 +1,196 @@
+//! The kinds that are stored and replicated, and how the API names them.
+
+use serde::{Deserialize, Serialize};
+
+/// A stored kind. `Ord` is the order of lists that mix kinds and of the state's map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// core/v1 Namespace
+    Namespace,
+    /// core/v1 Service
+    Service,
+    /// discovery.k8s.io/v1 EndpointSlice
+    EndpointSlice,
+    /// gateway.networking.k8s.io/v1 GatewayClass
+    GatewayClass,
+    /// gateway.networking.k8s.io/v1 Gateway
+    Gateway,
+    /// gateway.networking.k8s.io/v1 TCPRoute
+    #[serde(rename = "TCPRoute")]
+    TcpRoute,
+    /// guideway.dev/v1alpha1 Backend
+    Backend,
+}
+
+/// How the API names a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindInfo {
+    /// The stored kind this row describes.
+    pub kind: Kind,
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Version that is stored and emitted.
+    pub version: &'static str,
+    /// Older versions that are accepted and served by relabelling.
+    pub accepted_versions: &'static [&'static str],
+    /// `kind` in manifests.
+    pub name: &'static str,
+    /// Resource name in paths.
+    pub plural: &'static str,
+    /// Lower-case singular, as kubectl takes it.
+    pub singular: &'static str,
+    /// kubectl's short names.
+    pub short_names: &'static [&'static str],
+    /// False for cluster-scoped kinds.
+    pub namespaced: bool,
+    /// True where PUT and PATCH on `/status` exist.
+    pub has_status: bool,
+}
+
+const KINDS: &[KindInfo] = &[
+    KindInfo {
+        kind: Kind::Namespace,
+        group: "",
+        version: "v1",
+        accepted_versions: &[],
+        name: "Namespace",
+        plural: "namespaces",
+        singular: "namespace",
+        short_names: &["ns"],
+        namespaced: false,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::Service,
+        group: "",
+        version: "v1",
+        accepted_versions: &[],
+        name: "Service",
+        plural: "services",
+        singular: "service",
+        short_names: &["svc"],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::EndpointSlice,
+        group: "discovery.k8s.io",
+        version: "v1",
+        accepted_versions: &[],
+        name: "EndpointSlice",
+        plural: "endpointslices",
+        singular: "endpointslice",
+        short_names: &[],
+        namespaced: true,
+        has_status: false,
+    },
+    KindInfo {
+        kind: Kind::GatewayClass,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &["v1beta1"],
+        name: "GatewayClass",
+        plural: "gatewayclasses",
+        singular: "gatewayclass",
+        short_names: &["gc"],
+        namespaced: false,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::Gateway,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &["v1beta1"],
+        name: "Gateway",
+        plural: "gateways",
+        singular: "gateway",
+        short_names: &["gtw"],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::TcpRoute,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &["v1alpha2"],
+        name: "TCPRoute",
+        plural: "tcproutes",
+        singular: "tcproute",
+        short_names: &[],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::Backend,
+        group: "guideway.dev",
+        version: "v1alpha1",
+        accepted_versions: &[],
+        name: "Backend",
+        plural: "backends",
+        singular: "backend",
+        short_names: &[],
+        namespaced: true,
+        has_status: true,
+    },
+];
+
+impl Kind {
+    /// Every stored kind, in `Ord` order.
+    pub fn all() -> impl Iterator<Item = Kind> {
+        KINDS.iter().map(|info| info.kind)
+    }
+
+    /// The row that describes this kind.
+    pub fn info(self) -> &'static KindInfo {
+        &KINDS[self as usize]
+    }
+
+    /// The kind with this group and path name.
+    pub fn by_resource(group: &str, plural: &str) -> Option<Kind> {
+        KINDS
+            .iter()
+            .find(|info| info.group == group && info.plural == plural)
+            .map(|info| info.kind)
+    }
+
+    /// The kind with this group and manifest name.
+    pub fn by_name(group: &str, name: &str) -> Option<Kind> {
+        KINDS
+            .iter()
+            .find(|info| info.group == group && info.name == name)
+            .map(|info| info.kind)
+    }
+}
+
+impl KindInfo {
+    /// `group/version`, or only the version in the core group: the value of `apiVersion`.
+    pub fn api_version(&self) -> String {
+        self.api_version_as(self.version)
+    }
+
+    /// `apiVersion` for one of the served versions.
+    pub fn api_version_as(&self, version: &str) -> String {
+        if self.group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{}/{}", self.group, version)
+        }
+    }
+
+    /// Whether `version` is the stored one or an accepted older one.
+    pub fn serves(&self, version: &str) -> bool {
+        self.version == version || self.accepted_versions.contains(&version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_indexed_by_kind() {
+        for (index, info) in KINDS.iter().enumerate() {
+            assert_eq!(info.kind as usize, index);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The replicated state of a Guideway cluster: resource types, the transition function
+//! [`State::apply`], and [`plan::compile`], which turns state into what a data plane needs.
+//!
+//! Pure: no I/O, no clock, no randomness, no async. The same commands give byte-equal state and
+//! byte-equal plans on every node.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod flow;
+pub mod kind;
+pub mod meta;
+pub mod node;
+pub mod object;
+pub mod outcome;
+pub mod plan;
+pub mod resource;
+pub mod state;
+
+pub use command::{Command, Proposal};
+pub use kind::Kind;
+pub use node::{Incarnation, NodeId};
+pub use object::{Object, ObjectKey};
+pub use outcome::{Outcome, Refusal};
+pub use plan::Plan;
+pub use state::State;
