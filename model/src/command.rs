@@ -11,6 +11,7 @@ use crate::object::{Object, ObjectKey};
 
 /// A command with the time the leader stamped on it when it proposed it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// The leader's clock; `apply` uses max(previous, this).
     pub time: UnixMillis,
@@ -29,6 +30,7 @@ pub enum Part {
 
 /// A change of the replicated state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Command {
     /// The first command of a cluster: its identity, hash seed, built-in objects and first node.
     InitCluster {

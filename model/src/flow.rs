@@ -47,3 +47,43 @@ fn mapped(address: IpAddr) -> [u8; 16] {
         IpAddr::V6(v6) => v6.octets(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(client: &str) -> FlowKey {
+        FlowKey::five_tuple(Protocol::Tcp, 5432, client.parse().expect("an address"))
+    }
+
+    /// These bytes decide which endpoint a flow reaches: another layout would move every flow of a cluster that is
+    /// being upgraded.
+    #[test]
+    fn bytes_are_golden() {
+        let v4 = [
+            6, 0x15, 0x38, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7, 0xc3, 0x50,
+        ];
+        assert_eq!(key("192.0.2.7:50000").as_bytes(), v4);
+        let v6 = [
+            6, 0x15, 0x38, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1,
+        ];
+        assert_eq!(key("[2001:db8::1]:1").as_bytes(), v6);
+    }
+
+    #[test]
+    fn one_client_has_one_key() {
+        assert_eq!(key("[::ffff:192.0.2.7]:50000"), key("192.0.2.7:50000"));
+        assert_eq!(key("[fe80::1%3]:1"), key("[fe80::1]:1"));
+    }
+
+    #[test]
+    fn every_part_counts() {
+        let base = key("192.0.2.7:50000");
+        assert_ne!(base, key("192.0.2.8:50000"));
+        assert_ne!(base, key("192.0.2.7:50001"));
+        let client = "192.0.2.7:50000".parse().expect("an address");
+        assert_ne!(base, FlowKey::five_tuple(Protocol::Tcp, 5433, client));
+        let seed = Seed([7; 16]);
+        assert_eq!(base.hash(seed), guideway_maglev::hash(seed, base.as_bytes()));
+    }
+}

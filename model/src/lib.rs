@@ -6,7 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+mod decode;
+mod faults;
+#[cfg(test)]
+mod fixture;
 pub mod flow;
+mod format;
 pub mod kind;
 pub mod meta;
 pub mod node;
@@ -14,7 +19,10 @@ pub mod object;
 pub mod outcome;
 pub mod plan;
 pub mod resource;
+pub mod schema;
 pub mod state;
+pub mod status;
+pub mod wire;
 
 pub use command::{Command, Proposal};
 pub use kind::Kind;

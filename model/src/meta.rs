@@ -1,10 +1,18 @@
 //! What every object carries: names, labels, versions, times and conditions.
 
+mod condition;
+pub(crate) mod rules;
+mod selector;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+
+pub use condition::{Condition, ConditionStatus};
+pub use selector::{LabelSelector, LabelSelectorRequirement};
 
 /// Milliseconds since the Unix epoch, stamped by the leader; never read from a clock in this crate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,7 +65,7 @@ impl JsonSchema for Timestamp {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Time".into()
     }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
         schemars::json_schema!({ "type": "string", "format": "date-time" })
     }
 }
@@ -68,10 +76,14 @@ impl JsonSchema for Timestamp {
 pub struct Uid(pub String);
 
 /// `metadata` of every object (Kubernetes ObjectMeta, the fields that have meaning here).
+///
+/// `managedFields` and `selfLink` are in the schema, so that they can be sent, and dropped when they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = add_dropped_fields)]
 pub struct ObjectMeta {
-    /// Name, unique in its kind and namespace; immutable.
+    /// Name, unique in its kind and namespace; immutable. Empty only with `generateName`, until the server has made one.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Prefix for a name made by the server, when `name` is empty.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -92,36 +104,33 @@ pub struct ObjectMeta {
     /// Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_timestamp: Option<Timestamp>,
-    /// Set by the server while finalizers hold a deletion back; accepted and ignored.
+    /// Set by the server while finalizers hold a deletion back; dropped when an object is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_timestamp: Option<Timestamp>,
-    /// Accepted and ignored.
+    /// Dropped when an object is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_grace_period_seconds: Option<i64>,
     /// Selectable.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Free text of tools.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Kept, without garbage collection.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uid"],
+        "x-kubernetes-patch-strategy" = "merge", "x-kubernetes-patch-merge-key" = "uid"))]
     pub owner_references: Vec<OwnerReference>,
     /// Kept, never waited for.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set", "x-kubernetes-patch-strategy" = "merge"))]
     pub finalizers: Vec<String>,
-    /// Accepted and dropped until server-side apply keeps it.
-    #[serde(skip_serializing, deserialize_with = "null_as_default")]
-    #[schemars(with = "Vec<BTreeMap<String, String>>")]
-    pub managed_fields: Vec<serde_json::Value>,
-    /// Deprecated in Kubernetes; accepted and dropped.
-    #[serde(skip_serializing)]
-    pub self_link: String,
 }
 
 /// `metadata.ownerReferences[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct OwnerReference {
     /// Group and version of the owner.
     pub api_version: String,
@@ -139,76 +148,22 @@ pub struct OwnerReference {
     pub block_owner_deletion: Option<bool>,
 }
 
-/// `status` of a condition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum ConditionStatus {
-    /// Holds.
-    True,
-    /// Does not hold; the reason says why.
-    False,
-    /// Not known yet.
-    #[default]
-    Unknown,
-}
-
-/// One entry of `status.conditions` (Kubernetes meta/v1 Condition).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Condition {
-    /// Condition type, unique in its list.
-    #[serde(rename = "type")]
-    pub condition_type: String,
-    /// Whether it holds.
-    pub status: ConditionStatus,
-    /// `metadata.generation` that was looked at.
-    #[serde(default)]
-    pub observed_generation: i64,
-    /// When `status` last flipped.
-    pub last_transition_time: Timestamp,
-    /// One word for programs.
-    pub reason: String,
-    /// A sentence for the person who must fix it.
-    #[serde(default)]
-    pub message: String,
-}
-
-/// Kubernetes label selector; empty selects everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct LabelSelector {
-    /// Labels that must be equal.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
-    pub match_labels: BTreeMap<String, String>,
-    /// Requirements that must all hold.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
-    pub match_expressions: Vec<LabelSelectorRequirement>,
-}
-
-/// One requirement of a label selector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LabelSelectorRequirement {
-    /// Label key.
-    pub key: String,
-    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
-    pub operator: String,
-    /// Values for `In` and `NotIn`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
-    pub values: Vec<String>,
+fn add_dropped_fields(schema: &mut Schema) {
+    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+        fields.insert(
+            "managedFields".to_owned(),
+            json!({ "description": "Accepted and dropped.", "type": "array", "items": { "type": "object" } }),
+        );
+        fields.insert(
+            "selfLink".to_owned(),
+            json!({ "description": "Accepted and dropped.", "type": "string" }),
+        );
+    }
 }
 
 /// Whether a field has its default value and can be left out.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// Kubernetes takes `null` for an absent field.
-pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 mod revision_text {

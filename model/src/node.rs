@@ -1,9 +1,9 @@
 //! Nodes of the cluster as the replicated state knows them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::meta::UnixMillis;
@@ -56,8 +56,9 @@ pub struct NodeRecord {
     pub joined: UnixMillis,
     /// When `live` last flipped.
     pub since: UnixMillis,
-    /// Socket groups this node has reported on.
-    pub binds: BTreeMap<SocketKey, BindResult>,
+    /// Socket groups this node has reported on. A persistent map: one report must not cost a copy of all others.
+    #[serde(with = "bind_pairs")]
+    pub binds: OrdMap<SocketKey, BindResult>,
 }
 
 /// Transport protocol of a socket group.
@@ -141,4 +142,26 @@ pub struct NodeView {
     pub role: Role,
     /// Its own figures; `None` if it did not answer in time.
     pub figures: Option<NodeFigures>,
+}
+
+/// JSON has no maps with structured keys, so the binds of a node are a list of pairs, in the map's order.
+mod bind_pairs {
+    use imbl::OrdMap;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{BindResult, SocketKey};
+
+    pub(super) fn serialize<S: Serializer>(
+        binds: &OrdMap<SocketKey, BindResult>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(binds.iter())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<OrdMap<SocketKey, BindResult>, D::Error> {
+        let pairs = Vec::<(SocketKey, BindResult)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().collect())
+    }
 }

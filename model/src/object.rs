@@ -5,9 +5,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::decode;
+use crate::faults::Faults;
 use crate::kind::Kind;
-use crate::meta::ObjectMeta;
+use crate::meta::rules::NameRule;
+use crate::meta::{self, ObjectMeta};
 use crate::outcome::Cause;
+use crate::resource::rules::{IMMUTABLE, Rules};
 use crate::resource::{Backend, EndpointSlice, Gateway, GatewayClass, Namespace, Service, TcpRoute};
 
 /// Kind, namespace and name: unique in a cluster at one time. Ordered as lists are.
@@ -114,14 +118,24 @@ impl Object {
     /// Reads one object of `kind` from JSON: checks `apiVersion` and `kind`, unknown fields by `fields`,
     /// fills in defaults, then validates. Every fault is in the list, each with its field path.
     ///
-    /// `status` in the input is dropped; [`Object::decode_status`] reads it for the sub-resource.
-    pub fn decode(_kind: Kind, _json: Value, _fields: FieldValidation) -> Result<Decoded, Vec<Cause>> {
-        Err(Vec::new())
+    /// `null` counts as absent. `status` in the input is dropped; [`Object::decode_status`] reads it for the sub-resource.
+    /// Two things may be missing that the API layer knows better: `metadata.namespace`, which is in the request's path,
+    /// and `metadata.name` if `metadata.generateName` is there; see [`Object::set_name`]. A field that occurs twice
+    /// cannot be seen here: JSON values keep the last one.
+    pub fn decode(kind: Kind, json: Value, fields: FieldValidation) -> Result<Decoded, Vec<Cause>> {
+        decode::decode(kind, json, fields)
     }
 
-    /// This object with the `status` of `json` in place of its own (a write to the sub-resource).
-    pub fn decode_status(&self, _json: Value, _fields: FieldValidation) -> Result<Decoded, Vec<Cause>> {
-        Err(Vec::new())
+    /// This object with the `status` of `json` in place of its own (a write to the sub-resource). Everything else in
+    /// `json` but its `apiVersion` and `kind` is ignored, its metadata too; an absent `status` empties it.
+    pub fn decode_status(&self, json: Value, fields: FieldValidation) -> Result<Decoded, Vec<Cause>> {
+        decode::decode_status(self, json, fields)
+    }
+
+    /// Gives the object the name that was made from `generateName`, before it is proposed.
+    pub fn set_name(&mut self, name: String) {
+        self.meta_mut().name = name;
+        self.fill_defaults();
     }
 
     /// JSON as the API emits it, labelled with one of the kind's served versions.
@@ -134,4 +148,62 @@ impl Object {
         }
         json
     }
+
+    pub(crate) fn fill_defaults(&mut self) {
+        for_each_variant!(self, inner => Arc::make_mut(inner).fill_defaults());
+    }
+
+    pub(crate) fn check(&self, version: &str, faults: &mut Faults) {
+        for_each_variant!(self, inner => {
+            meta::rules::check(&inner.metadata, self.kind().info(), names_of(&**inner), faults);
+            inner.check(version, faults);
+        });
+    }
+
+    pub(crate) fn check_status(&self, faults: &mut Faults) {
+        for_each_variant!(self, inner => inner.check_status(faults));
+    }
+}
+
+/// What forbids that `new` takes the place of `old`: name, namespace and fields that must not change.
+pub fn validate_update(old: &Object, new: &Object) -> Vec<Cause> {
+    let mut faults = Faults::default();
+    for (field, before, after) in [
+        ("metadata.name", &old.meta().name, &new.meta().name),
+        ("metadata.namespace", &old.meta().namespace, &new.meta().namespace),
+    ] {
+        if before != after {
+            faults.invalid_text(field, after, IMMUTABLE);
+        }
+    }
+    match (old, new) {
+        (Object::Namespace(old), Object::Namespace(new)) => new.check_update(old, &mut faults),
+        (Object::Service(old), Object::Service(new)) => new.check_update(old, &mut faults),
+        (Object::EndpointSlice(old), Object::EndpointSlice(new)) => new.check_update(old, &mut faults),
+        (Object::GatewayClass(old), Object::GatewayClass(new)) => new.check_update(old, &mut faults),
+        (Object::Gateway(old), Object::Gateway(new)) => new.check_update(old, &mut faults),
+        (Object::TcpRoute(old), Object::TcpRoute(new)) => new.check_update(old, &mut faults),
+        (Object::Backend(old), Object::Backend(new)) => new.check_update(old, &mut faults),
+        _ => faults.invalid_text("kind", new.kind().info().name, IMMUTABLE),
+    }
+    faults.into_causes()
+}
+
+/// Whether two objects want the same: all but `metadata` and `status` are equal. A change of it raises
+/// `metadata.generation`.
+pub fn spec_equal(one: &Object, other: &Object) -> bool {
+    match (one, other) {
+        (Object::Namespace(one), Object::Namespace(other)) => one.wants_same(other),
+        (Object::Service(one), Object::Service(other)) => one.wants_same(other),
+        (Object::EndpointSlice(one), Object::EndpointSlice(other)) => one.wants_same(other),
+        (Object::GatewayClass(one), Object::GatewayClass(other)) => one.wants_same(other),
+        (Object::Gateway(one), Object::Gateway(other)) => one.wants_same(other),
+        (Object::TcpRoute(one), Object::TcpRoute(other)) => one.wants_same(other),
+        (Object::Backend(one), Object::Backend(other)) => one.wants_same(other),
+        _ => false,
+    }
+}
+
+fn names_of<T: Rules>(_: &T) -> NameRule {
+    T::NAMES
 }

@@ -91,6 +91,8 @@ pub enum Refusal {
     },
     /// A node's command came from an incarnation that is no longer the current one.
     StaleIncarnation(NodeId),
+    /// No member has this number: it never joined, or it was removed.
+    UnknownNode(NodeId),
     /// `InitCluster` on a cluster that has been initialised.
     AlreadyInitialised,
     /// A node of this name is a member already; names are how operators tell nodes apart.

@@ -1,16 +1,24 @@
 //! What a data plane needs, compiled from the replicated state.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use guideway_maglev::{Seed, Table};
 
-use crate::meta::Uid;
 use crate::node::SocketKey;
-use crate::state::State;
+
+mod compile;
+mod memory;
+mod pool;
+
+pub use compile::compile;
+pub use pool::{Entry, Pool, PoolId};
+
+use memory::Memory;
 
 /// Everything a data plane needs. Immutable; unchanged tables are shared with the plan before it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Plan {
     /// Rises with every plan that differs: the state's revision it was compiled from.
     pub generation: u64,
@@ -18,6 +26,8 @@ pub struct Plan {
     pub seed: Seed,
     /// One per socket group, ordered by socket.
     pub listeners: Vec<Listener>,
+    /// What the next compilation takes over; no part of what the plan means.
+    memory: Option<Memory>,
 }
 
 /// One socket group and what to do with its sessions.
@@ -53,49 +63,47 @@ pub struct Route {
     pub pool: Arc<Pool>,
 }
 
-/// Identity of a pool, stable across edits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolId {
-    /// uid of the route.
-    pub route: Uid,
-    /// Index of the rule.
-    pub rule: u16,
-}
+impl Plan {
+    /// A plan that was not compiled from a state. `listeners` must be ordered by socket.
+    pub fn new(generation: u64, seed: Seed, listeners: Vec<Listener>) -> Plan {
+        Plan {
+            generation,
+            seed,
+            listeners,
+            memory: None,
+        }
+    }
 
-/// The weighted endpoints behind one route rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Identity.
-    pub id: PoolId,
-    /// Chooses among `entries`.
-    pub table: Arc<Table>,
-    /// One for each of `table.targets()`, same order.
-    pub entries: Vec<Entry>,
-}
+    /// How many tables this plan has that `previous` has not: those that were built for it.
+    pub fn tables_built(&self, previous: Option<&Plan>) -> usize {
+        let before = previous.map(Plan::tables).unwrap_or_default();
+        self.tables().difference(&before).count()
+    }
 
-/// What a row of the table stands for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Entry {
-    /// An address:port that serves.
-    Endpoint {
-        /// Its address.
-        address: SocketAddr,
-        /// The object it comes from, such as `Service/default/postgres`.
-        origin: String,
-    },
-    /// The share of an invalid backendRef: the session is refused.
-    Reject {
-        /// Which ref and why, for logs.
-        origin: String,
-    },
-}
-
-/// Compiles the plan of `state`. Tables whose inputs are the same as in `previous` are taken over from it, so a change
-/// costs the tables it touches; the result does not otherwise depend on `previous`.
-pub fn compile(_state: &State, _previous: Option<&Plan>) -> Plan {
-    Plan {
-        generation: 0,
-        seed: Seed([0; 16]),
-        listeners: Vec::new(),
+    /// The distinct tables, by address.
+    fn tables(&self) -> BTreeSet<*const Table> {
+        let routes = self.listeners.iter().filter_map(|listener| listener.route.as_ref());
+        routes.map(|route| Arc::as_ptr(&route.pool.table)).collect()
     }
 }
+
+/// Plans are equal when they say the same; what they remember does not count.
+impl PartialEq for Plan {
+    fn eq(&self, other: &Plan) -> bool {
+        self.generation == other.generation && self.seed == other.seed && self.listeners == other.listeners
+    }
+}
+
+impl Eq for Plan {}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("generation", &self.generation)
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

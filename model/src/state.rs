@@ -1,82 +1,68 @@
-//! The replicated state and its transition function.
+//! The replicated state: what it holds and how it is read. [`State::apply`] is the only way to change it.
 
-use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
+use guideway_maglev::Seed;
+use imbl::OrdMap;
 
-use crate::command::{Command, Proposal};
 use crate::kind::Kind;
-use crate::meta::UnixMillis;
+use crate::meta::{Uid, UnixMillis};
 use crate::node::{NodeId, NodeRecord};
 use crate::object::{Object, ObjectKey};
-use crate::outcome::{Outcome, Refusal};
+use crate::resource::{Gateway, GatewayClass, Namespace, TcpRoute};
+use crate::status::class;
 
-/// The replicated state. Cloning is O(1) and shares everything.
+mod apply;
+mod batch;
+mod changes;
+pub(crate) mod edges;
+mod halves;
+pub(crate) mod index;
+mod members;
+mod settle;
+mod snapshot;
+
+pub use apply::{BUILT_IN_CLASS, CONTROLLER_NAME, DEFAULT_NAMESPACE};
+pub use changes::{Change, ChangeKind, ChangesExpired};
+pub use snapshot::SnapshotDecodeError;
+
+use changes::ChangeRing;
+use index::{Index, Name};
+
+/// The replicated state. Cloning is O(1) and shares everything; applying a command costs what it changes.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     time: UnixMillis,
     revision: u64,
+    level: u32,
+    cluster: Option<Cluster>,
     objects: OrdMap<ObjectKey, Object>,
-    nodes: BTreeMap<NodeId, NodeRecord>,
-    changes: Vector<Change>,
-    changes_floor: u64,
+    nodes: OrdMap<NodeId, NodeRecord>,
+    next_node: u64,
+    resolved: OrdMap<String, Arc<[IpAddr]>>,
+    changes: ChangeRing,
+    index: Index,
 }
 
-/// One object that changed: what a watch delivers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    /// `resourceVersion` of the change; rises by one from change to change.
-    pub revision: u64,
-    /// What happened.
-    pub kind: ChangeKind,
-    /// The object after the change; for a delete, as it last was, with `revision` as its version.
-    pub object: Object,
-    /// The object before the change; `None` for a create. Lets a watch with a selector see objects enter and leave.
-    pub before: Option<Object>,
-}
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// It was created.
-    Added,
-    /// It was changed.
-    Modified,
-    /// It was deleted.
-    Deleted,
-}
-
-/// The changes a watcher asked for are no longer kept: it must list again (HTTP 410 `Expired`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("resourceVersion {asked} is too old: changes are kept from {oldest} on")]
-pub struct ChangesExpired {
-    /// What was asked for.
-    pub asked: u64,
-    /// The oldest version from which changes can still be given.
-    pub oldest: u64,
+/// What `InitCluster` fixed for the life of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cluster {
+    uid: Uid,
+    seed: [u8; 16],
 }
 
 impl State {
     /// How many changes are kept for watches that resume; older ones answer [`ChangesExpired`].
     pub const CHANGES_KEPT: usize = 16_384;
 
-    /// Applies one command at log order. Total: never fails, never panics; a refused command changes nothing but time.
-    pub fn apply(&mut self, proposal: Proposal) -> Outcome {
-        self.time = self.time.max(proposal.time);
-        match proposal.command {
-            Command::Create { object, .. } => {
-                let key = object.key();
-                if self.objects.contains_key(&key) {
-                    return Outcome::Refused(Refusal::AlreadyExists(key));
-                }
-                self.revision += 1;
-                self.objects.insert(key, object.clone());
-                Outcome::Object(Box::new(object))
-            }
-            _ => Outcome::Done,
-        }
-    }
+    /// How many objects the state holds at most; a create beyond it is refused with `TooMany`.
+    pub const OBJECTS_KEPT: usize = 100_000;
+
+    /// The highest cluster level that this code can apply. The replicated level says which commands and which table
+    /// algorithm may be used; it is raised only when every member supports it.
+    pub const LEVEL: u32 = 1;
 
     /// Time of the last command that had a later one than those before it.
     pub fn time(&self) -> UnixMillis {
@@ -88,38 +74,66 @@ impl State {
         self.revision
     }
 
+    /// The cluster level in force; 0 before `InitCluster`.
+    pub fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// Identity of the cluster; `None` before `InitCluster`.
+    pub fn cluster(&self) -> Option<&Uid> {
+        self.cluster.as_ref().map(|cluster| &cluster.uid)
+    }
+
+    /// Key of the flow hash; all zeros before `InitCluster`.
+    pub fn seed(&self) -> Seed {
+        Seed(self.cluster.as_ref().map(|cluster| cluster.seed).unwrap_or_default())
+    }
+
+    /// Whether `InitCluster` has been applied.
+    pub fn is_initialised(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// One object.
     pub fn get(&self, key: &ObjectKey) -> Option<&Object> {
         self.objects.get(key)
     }
 
+    /// How many objects there are, of all kinds.
+    pub fn object_count(&self) -> usize {
+        self.objects.len()
+    }
+
     /// Objects of a kind, in one namespace or (`None`) in all, ordered by namespace and name, after `after` if given.
+    ///
+    /// Costs what it yields, not what there is.
     pub fn list<'a>(
         &'a self,
         kind: Kind,
         namespace: Option<&'a str>,
         after: Option<&ObjectKey>,
     ) -> impl Iterator<Item = &'a Object> + 'a {
-        let after = after.cloned();
+        let first = ObjectKey {
+            kind,
+            namespace: namespace.unwrap_or_default().to_owned(),
+            name: String::new(),
+        };
+        let start = match after {
+            Some(after) if *after >= first => Bound::Excluded(after.clone()),
+            _ => Bound::Included(first),
+        };
         self.objects
-            .iter()
-            .filter(move |(key, _)| {
-                key.kind == kind
-                    && namespace.is_none_or(|wanted| wanted == key.namespace)
-                    && after.as_ref().is_none_or(|after| *key > after)
-            })
+            .range((start, Bound::Unbounded))
+            .take_while(move |(key, _)| key.kind == kind && namespace.is_none_or(|wanted| wanted == key.namespace))
             .map(|(_, object)| object)
     }
 
-    /// Changes after `revision`, oldest first.
+    /// Changes after `revision`, oldest first. Costs what it yields.
+    ///
+    /// # Errors
+    /// The changes right after `revision` are no longer kept: the watcher must list again.
     pub fn changes_since(&self, revision: u64) -> Result<impl Iterator<Item = &Change>, ChangesExpired> {
-        if revision < self.changes_floor {
-            return Err(ChangesExpired {
-                asked: revision,
-                oldest: self.changes_floor,
-            });
-        }
-        Ok(self.changes.iter().filter(move |change| change.revision > revision))
+        self.changes.since(revision)
     }
 
     /// Members, by number.
@@ -127,33 +141,67 @@ impl State {
         self.nodes.iter().map(|(id, record)| (*id, record))
     }
 
-    /// Whether `InitCluster` has been applied.
-    pub fn is_initialised(&self) -> bool {
-        false
+    /// One member.
+    pub fn node(&self, id: NodeId) -> Option<&NodeRecord> {
+        self.nodes.get(&id)
     }
 
-    /// The state as records for a snapshot: each is at most a few hundred KiB, in a fixed order, versioned and
-    /// self-contained. The ring of changes is not in it.
-    pub fn snapshot_records(&self) -> impl Iterator<Item = Vec<u8>> + Send + 'static {
-        std::iter::empty()
+    /// The sorted addresses that a DNS name of an endpoint last resolved to; `None` if it was never resolved.
+    pub fn resolved(&self, name: &str) -> Option<&Arc<[IpAddr]>> {
+        self.resolved.get(name)
     }
 
-    /// The state that `snapshot_records` wrote.
-    pub fn from_snapshot_records<'a>(
-        _records: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<State, SnapshotDecodeError> {
-        Ok(State::default())
+    /// The DNS names, in lower case, that endpoints of Backends have: those to look up. Ascending, each once.
+    pub fn hostnames(&self) -> impl Iterator<Item = &str> {
+        let mut last = None;
+        let names = self.index.backends_of_hostname.iter().map(|(name, _)| name.as_str());
+        names.filter(move |name| last.replace(*name) != Some(*name))
     }
-}
 
-/// A snapshot that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("snapshot record {record}: {problem}")]
-pub struct SnapshotDecodeError {
-    /// Number of the record, from 0.
-    pub record: usize,
-    /// What is wrong with it.
-    pub problem: String,
+    pub(crate) fn objects(&self) -> &OrdMap<ObjectKey, Object> {
+        &self.objects
+    }
+
+    pub(crate) fn all_resolved(&self) -> &OrdMap<String, Arc<[IpAddr]>> {
+        &self.resolved
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> Option<&Arc<Namespace>> {
+        match self.objects.get(&Name::new("", name).key(Kind::Namespace)) {
+            Some(Object::Namespace(namespace)) => Some(namespace),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn gateway_class(&self, name: &str) -> Option<&Arc<GatewayClass>> {
+        match self.objects.get(&Name::new("", name).key(Kind::GatewayClass)) {
+            Some(Object::GatewayClass(class)) => Some(class),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn gateway(&self, name: &Name) -> Option<&Arc<Gateway>> {
+        match self.objects.get(&name.key(Kind::Gateway)) {
+            Some(Object::Gateway(gateway)) => Some(gateway),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn route(&self, name: &Name) -> Option<&Arc<TcpRoute>> {
+        match self.objects.get(&name.key(Kind::TcpRoute)) {
+            Some(Object::TcpRoute(route)) => Some(route),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a class of this name and this controller serves it.
+    fn is_ours(&self, class: &str) -> bool {
+        self.gateway_class(class).is_some_and(|class| class::is_ours(class))
+    }
 }
 
 /// A state and the log index it stands for: what watchers of the consensus layer see.
@@ -164,3 +212,6 @@ pub struct Applied {
     /// The state after it.
     pub state: Arc<State>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! The transition function from outside, and its properties.
+
+mod members;
+mod objects;
+mod oracle;
+mod snapshots;
+mod universe;

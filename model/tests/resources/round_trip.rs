@@ -1,0 +1,191 @@
+//! Objects survive being written and read, and defaults are filled in once and for all.
+
+use guideway_model::Kind;
+use guideway_model::object::{FieldValidation, Object};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::decode;
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z]([-a-z0-9]{0,8}[a-z0-9])?"
+}
+
+fn metadata() -> impl Strategy<Value = Value> {
+    let labels = || proptest::collection::btree_map(name(), name(), 0..3);
+    (name(), labels(), labels(), proptest::option::of(0_u32..9)).prop_map(
+        |(name, labels, annotations, resource_version)| {
+            json!({
+                "name": name, "labels": labels, "annotations": annotations,
+                "resourceVersion": resource_version.map(|version| version.to_string()),
+                "creationTimestamp": resource_version.map(|second| format!("2026-01-31T12:00:0{second}Z")),
+            })
+        },
+    )
+}
+
+/// A field that is absent, `null`, or one of these.
+fn maybe(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    proptest::option::of(proptest::sample::select(values))
+        .prop_map(|text| text.map_or(Value::Null, |text| serde_json::from_str(text).expect("JSON")))
+}
+
+fn gateway() -> impl Strategy<Value = Value> {
+    let listener = (
+        1_u16..,
+        maybe(&[
+            "{}",
+            r#"{"namespaces":{"from":"All"}}"#,
+            r#"{"kinds":[{"kind":"TCPRoute"}]}"#,
+        ]),
+    );
+    let fields = (
+        proptest::collection::btree_map(name(), listener, 1..4),
+        maybe(&[
+            r#"[{"value":"192.0.2.1"}]"#,
+            r#"[{"type":"Hostname","value":"a.b"},{}]"#,
+            "[]",
+        ]),
+        maybe(&["{}", r#"{"labels":{"a":"b"}}"#]),
+        maybe(&["{}", r#"{"namespaces":{}}"#, r#"{"namespaces":{"from":"Same"}}"#]),
+    );
+    fields.prop_map(|(listeners, addresses, infrastructure, allowed_listeners)| {
+        let listeners: Vec<Value> = listeners
+            .into_iter()
+            .enumerate()
+            .map(|(index, (name, (port, allowed)))| {
+                // Distinct protocols keep the listeners apart whatever their ports.
+                json!({ "name": name, "port": port, "protocol": format!("example.com/p{index}"), "allowedRoutes": allowed })
+            })
+            .collect();
+        json!({ "gatewayClassName": "guideway", "listeners": listeners, "addresses": addresses,
+                "infrastructure": infrastructure, "allowedListeners": allowed_listeners })
+    })
+}
+
+fn service() -> impl Strategy<Value = Value> {
+    (
+        1_u16..,
+        maybe(&["80", "\"web\"", "0", "\"\""]),
+        maybe(&[r#""TCP""#, r#""UDP""#]),
+        maybe(&[r#""ClusterIP""#, r#""NodePort""#, r#""LoadBalancer""#]),
+        maybe(&[r#""None""#, r#""ClientIP""#]),
+        maybe(&[r#"["192.0.2.7"]"#, "[]"]),
+    )
+        .prop_map(|(port, target, protocol, service_type, affinity, external)| {
+            json!({ "ports": [{ "port": port, "targetPort": target, "protocol": protocol }], "type": service_type,
+                    "sessionAffinity": affinity, "externalIPs": external })
+        })
+}
+
+fn route() -> impl Strategy<Value = Value> {
+    let backend = (name(), 1_u16.., proptest::option::of(0_u32..=1_000_000));
+    (
+        proptest::collection::btree_set(name(), 0..4),
+        proptest::collection::vec(backend, 1..5),
+    )
+        .prop_map(|(parents, backends)| {
+            let parents: Vec<Value> = parents.into_iter().map(|name| json!({ "name": name })).collect();
+            let backends: Vec<Value> = backends
+                .into_iter()
+                .map(|(name, port, weight)| json!({ "name": name, "port": port, "weight": weight }))
+                .collect();
+            json!({ "parentRefs": parents, "rules": [{ "backendRefs": backends }] })
+        })
+}
+
+fn backend() -> impl Strategy<Value = Value> {
+    proptest::collection::btree_map((any::<[u8; 3]>(), 1_u16..), proptest::option::of(0_u32..9), 1..6).prop_map(
+        |endpoints| {
+            let endpoints: Vec<Value> = endpoints
+                .into_iter()
+                .map(|(([a, b, c], port), weight)| json!({ "ip": format!("10.{a}.{b}.{c}"), "port": port, "weight": weight }))
+                .collect();
+            json!({ "endpoints": endpoints })
+        },
+    )
+}
+
+fn slice() -> impl Strategy<Value = Value> {
+    let endpoint = (
+        any::<[u8; 3]>(),
+        maybe(&["{}", r#"{"ready":false}"#, r#"{"serving":true,"terminating":true}"#]),
+    );
+    (
+        proptest::collection::vec(endpoint, 0..5),
+        maybe(&[r#"[{"port":80}]"#, r#"[{"name":"a","port":1},{"name":"b","protocol":"UDP"}]"#, "[]"]),
+    )
+        .prop_map(|(endpoints, ports)| {
+            let endpoints: Vec<Value> = endpoints
+                .into_iter()
+                .map(|([a, b, c], conditions)| json!({ "addresses": [format!("10.{a}.{b}.{c}")], "conditions": conditions }))
+                .collect();
+            json!({ "addressType": "IPv4", "endpoints": endpoints, "ports": ports })
+        })
+}
+
+fn any_object() -> impl Strategy<Value = (Kind, Value)> {
+    let spec = |kind: Kind, spec: BoxedStrategy<Value>| {
+        (metadata(), spec).prop_map(move |(metadata, spec)| {
+            let info = kind.info();
+            (
+                kind,
+                json!({ "apiVersion": info.api_version(), "kind": info.name, "metadata": metadata, "spec": spec }),
+            )
+        })
+    };
+    let slices = (metadata(), slice()).prop_map(|(metadata, mut json)| {
+        json["apiVersion"] = "discovery.k8s.io/v1".into();
+        json["kind"] = "EndpointSlice".into();
+        json["metadata"] = metadata;
+        (Kind::EndpointSlice, json)
+    });
+    prop_oneof![
+        spec(
+            Kind::Namespace,
+            maybe(&["{}", r#"{"finalizers":["kubernetes"]}"#]).boxed()
+        ),
+        spec(Kind::Service, service().boxed()),
+        slices,
+        spec(
+            Kind::GatewayClass,
+            name()
+                .prop_map(|name| json!({ "controllerName": format!("example.com/{name}") }))
+                .boxed()
+        ),
+        spec(Kind::Gateway, gateway().boxed()),
+        spec(Kind::TcpRoute, route().boxed()),
+        spec(Kind::Backend, backend().boxed()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn reading_what_was_written_changes_nothing((kind, json) in any_object()) {
+        let object = decode(kind, json).map_err(|causes| TestCaseError::fail(format!("{causes:?}")))?;
+        let version = kind.info().version;
+        let again = decode(kind, object.encode(version)).map_err(|causes| TestCaseError::fail(format!("{causes:?}")))?;
+        prop_assert_eq!(&again, &object, "defaults are filled in once");
+        prop_assert_eq!(again.encode(version), object.encode(version));
+    }
+
+    #[test]
+    fn the_log_carries_objects_exactly((kind, json) in any_object(), generation in 1_i64.., uid in name()) {
+        let mut object = decode(kind, json).map_err(|causes| TestCaseError::fail(format!("{causes:?}")))?;
+        object.meta_mut().generation = generation;
+        object.meta_mut().uid.0 = uid;
+        if kind == Kind::Gateway {
+            let mut json = object.encode("v1");
+            json["status"] = json!({
+                "attachedListenerSets": 1, "addresses": [{ "value": "192.0.2.1" }],
+                "listeners": [{ "name": "a", "attachedRoutes": 2, "conditions": [], "supportedKinds": [{ "kind": "TCPRoute" }] }],
+            });
+            object = object
+                .decode_status(json, FieldValidation::Strict)
+                .map_err(|causes| TestCaseError::fail(format!("{causes:?}")))?
+                .object;
+        }
+        let bytes = serde_json::to_vec(&object)?;
+        prop_assert_eq!(serde_json::from_slice::<Object>(&bytes)?, object);
+    }
+}

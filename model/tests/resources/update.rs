@@ -1,0 +1,78 @@
+//! What must not change, and what raises the generation.
+
+use std::sync::Arc;
+
+use guideway_model::Kind;
+use guideway_model::object::{Object, spec_equal, validate_update};
+
+use crate::accept;
+
+#[test]
+fn immutable_fields_are_named() {
+    let class = |controller: &str| accept(Kind::GatewayClass, &format!("spec: {{controllerName: {controller}}}"));
+    let slice = |address_type: &str| accept(Kind::EndpointSlice, &format!("addressType: {address_type}"));
+    assert_eq!(validate_update(&class("a/b"), &class("a/b")), []);
+    for (old, new, field) in [
+        (class("a/b"), class("a/c"), "spec.controllerName"),
+        (slice("IPv4"), slice("IPv6"), "addressType"),
+        (class("a/b"), slice("IPv4"), "kind"),
+    ] {
+        let causes = validate_update(&old, &new);
+        assert_eq!(causes.len(), 1, "{causes:?}");
+        assert_eq!(causes[0].field, field);
+    }
+    let mut renamed = class("a/b");
+    renamed.meta_mut().name = "other".to_owned();
+    renamed.meta_mut().namespace = "elsewhere".to_owned();
+    let causes = validate_update(&class("a/b"), &renamed);
+    let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
+    assert_eq!(fields, ["metadata.name", "metadata.namespace"]);
+    assert_eq!(causes[0].message, "\"other\": field is immutable");
+}
+
+#[test]
+fn metadata_and_status_are_not_what_is_wanted() {
+    for (kind, one, other) in [
+        (Kind::Namespace, "spec: {}", "spec: {finalizers: [kubernetes]}"),
+        (
+            Kind::Service,
+            "spec: {ports: [{port: 1}]}",
+            "spec: {ports: [{port: 2}]}",
+        ),
+        (
+            Kind::EndpointSlice,
+            "addressType: IPv4",
+            "addressType: IPv4\nendpoints: [{addresses: [10.0.0.1]}]",
+        ),
+        (
+            Kind::GatewayClass,
+            "spec: {controllerName: a/b}",
+            "spec: {controllerName: a/b, description: c}",
+        ),
+        (
+            Kind::Gateway,
+            "spec: {gatewayClassName: c, listeners: [{name: a, port: 1, protocol: TCP}]}",
+            "spec: {gatewayClassName: c, listeners: [{name: a, port: 2, protocol: TCP}]}",
+        ),
+        (
+            Kind::TcpRoute,
+            "spec: {rules: [{backendRefs: [{name: a, port: 1}]}]}",
+            "spec: {rules: [{backendRefs: [{name: a, port: 2}]}]}",
+        ),
+        (
+            Kind::Backend,
+            "spec: {endpoints: [{ip: 1.1.1.1, port: 1}]}",
+            "spec: {endpoints: [{ip: 1.1.1.1, port: 2}]}",
+        ),
+    ] {
+        let one = accept(kind, one);
+        let mut labelled = one.clone();
+        labelled.meta_mut().labels.insert("a".to_owned(), "b".to_owned());
+        labelled.meta_mut().generation = 7;
+        if let Object::Gateway(gateway) = &mut labelled {
+            Arc::make_mut(gateway).status.attached_listener_sets = 1;
+        }
+        assert!(spec_equal(&one, &labelled), "{kind:?}");
+        assert!(!spec_equal(&one, &accept(kind, other)), "{kind:?}");
+    }
+}
