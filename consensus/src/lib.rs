@@ -1,1 +1,39 @@
-//! consensus
+//! The replicated log of a Guideway cluster: openraft on sled, the transport between nodes,
+//! membership, liveness and linearizable reads.
+//!
+//! The state that the log drives is [`guideway_model::State`]; this crate moves commands and
+//! snapshots and never looks at what a command means, save for node membership. [`Consensus`] is
+//! one running node. The clock is read in one place, where the leader stamps a proposal.
+#![forbid(unsafe_code)]
+
+mod announce;
+mod answer;
+mod clock;
+mod config;
+mod consensus;
+mod engine;
+mod identity;
+mod join;
+mod leader;
+mod liveness;
+mod machine;
+mod members;
+mod membership;
+mod metrics;
+mod propose;
+mod raft_types;
+mod read;
+mod space;
+mod status;
+mod store;
+mod supervisor;
+mod transport;
+
+pub use config::{Config, Tuning};
+pub use consensus::{Consensus, StartError};
+pub use join::{InitError, JoinError, init, join};
+pub use membership::{MembershipError, TransferError};
+pub use metrics::describe as describe_metrics;
+pub use propose::{Committed, ProposeError};
+pub use read::ReadError;
+pub use status::{Status, StoreHealth};

@@ -1,0 +1,234 @@
+//! One running node of the cluster.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use guideway_model::NodeId;
+use guideway_model::command::Command;
+use guideway_model::node::NodeView;
+use guideway_model::state::Applied;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::engine::{Engine, blocking};
+use crate::identity::{self, Identity};
+use crate::membership::{MembershipError, TransferError};
+use crate::propose::{Committed, ProposeError};
+use crate::read::ReadError;
+use crate::status::Status;
+use crate::transport::{self, Listener};
+use crate::{announce, leader, metrics, supervisor};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder holds no node.
+    #[error("{path:?} holds no node: make a cluster with `init`, or a place in one with `join`")]
+    NotInitialised {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The transport has no encryption and the address can be reached from other machines.
+    #[error(
+        "peer_listen {address} is not a loopback address, and the transport between nodes is neither encrypted nor authenticated: bind loopback, or set allow_plaintext_peers where the network itself is trusted"
+    )]
+    PlaintextPeers {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The transport's address cannot be bound.
+    #[error("peer_listen {address} cannot be bound: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file beside the store cannot be read or written.
+    #[error("{path:?}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store has lost something that it had acknowledged, or cannot be read.
+    #[error(
+        "the store {path:?} is damaged at log index {index}: {problem}; restore the folder, or remove this node from the cluster, empty the folder and join again"
+    )]
+    Corrupted {
+        /// File or folder.
+        path: PathBuf,
+        /// First index that is missing or wrong.
+        index: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Raft refused to start.
+    #[error("Raft did not start: {problem}")]
+    Raft {
+        /// Why.
+        problem: String,
+    },
+    /// A time or size in [`crate::Tuning`] makes no sense.
+    #[error("tuning: {problem}")]
+    Tuning {
+        /// Which and why.
+        problem: String,
+    },
+}
+
+/// One running node; clones are handles to the same one.
+///
+/// When the last handle is dropped the node stops as if it had crashed, but for the store, which is closed;
+/// [`Consensus::shutdown`] hands leadership over first.
+#[derive(Clone)]
+pub struct Consensus {
+    node: Arc<Node>,
+}
+
+/// Who lives here: the tasks of a node. All of them end by themselves when the engine says `stopping`.
+struct Node {
+    engine: Arc<Engine>,
+    peer_address: SocketAddr,
+    tasks: Mutex<Option<JoinSet<()>>>,
+}
+
+/// How long the tasks of a node may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Consensus {
+    /// Opens the store, checks it, starts Raft and the transport.
+    pub async fn start(config: Config) -> Result<Consensus, StartError> {
+        metrics::describe();
+        let address = config.peer_listen;
+        if !address.ip().is_loopback() && !config.tuning.allow_plaintext_peers {
+            return Err(StartError::PlaintextPeers { address });
+        }
+        let data_dir = config.data_dir.clone();
+        let found = Identity::read(&data_dir).map_err(StartError::io(data_dir.join(identity::FILE)))?;
+        let identity = found.ok_or(StartError::NotInitialised { path: data_dir.clone() })?;
+        let listener = Listener::bind(address)
+            .await
+            .map_err(|source| StartError::Bind { address, source })?;
+        let peer_address = listener.address();
+        tracing::warn!(
+            address = %peer_address,
+            "the transport between nodes is neither encrypted nor authenticated: whoever reaches this address is a member"
+        );
+        let fresh = !identity.started;
+        let engine = blocking(move || Engine::new(identity, config)).await?;
+        let store = engine.open(fresh).await?;
+        if fresh {
+            let mut started = engine.identity.clone();
+            started.started = true;
+            if let Err(source) = started.write(&data_dir) {
+                engine.close(store, None).await;
+                let path = data_dir.join(identity::FILE);
+                return Err(StartError::Io { path, source });
+            }
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(transport::serve(listener, engine.clone(), engine.stopping.subscribe()));
+        tasks.spawn(leader::watch_members(engine.clone()));
+        tasks.spawn(leader::follow_members(engine.clone()));
+        tasks.spawn(announce::announce(engine.clone()));
+        tasks.spawn(announce::snapshots(engine.clone()));
+        tasks.spawn(announce::measure(engine.clone()));
+        tasks.spawn(supervisor::supervise(engine.clone(), store));
+        let node = Node {
+            engine,
+            peer_address,
+            tasks: Mutex::new(Some(tasks)),
+        };
+        Ok(Consensus { node: Arc::new(node) })
+    }
+
+    /// This node's number.
+    pub fn node_id(&self) -> NodeId {
+        self.node.engine.node_id()
+    }
+
+    /// Where the transport between nodes listens.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.node.peer_address
+    }
+
+    /// The state as it is applied here: always the last, never lost, also while Raft is stopped.
+    pub fn watch(&self) -> watch::Receiver<Applied> {
+        self.node.engine.applied.subscribe()
+    }
+
+    /// Has `command` committed and applied, through whichever node leads. See [`ProposeError`] for what an error says.
+    pub async fn propose(&self, command: Command) -> Result<Committed, ProposeError> {
+        self.node.engine.propose(&command).await
+    }
+
+    /// A state that has every write acknowledged, by any node, before the call.
+    pub async fn linearizable(&self) -> Result<Applied, ReadError> {
+        let engine = &self.node.engine;
+        engine.linearizable(engine.config.tuning.request_deadline).await
+    }
+
+    /// What this node knows about the Raft group.
+    pub fn status(&self) -> Status {
+        self.node.engine.status()
+    }
+
+    /// Every member with its own figures, asked for in parallel and for at most 500 ms.
+    pub async fn nodes(&self) -> Vec<NodeView> {
+        self.node.engine.nodes().await
+    }
+
+    /// Hands leadership to the other live voter that is furthest in the log; returns it when it leads.
+    pub async fn transfer_leadership(&self) -> Result<NodeId, TransferError> {
+        self.node.engine.transfer_leadership().await
+    }
+
+    /// Makes a learner that has caught up a voter. The leader does this by itself; this call says why it has not.
+    pub async fn promote(&self, node: NodeId) -> Result<(), MembershipError> {
+        self.node.engine.promote(node).await
+    }
+
+    /// Removes a member for good: from the replicated state, then, by the leader, from the Raft group.
+    pub async fn remove_node(&self, node: NodeId) -> Result<(), MembershipError> {
+        self.node.engine.remove_node(node).await
+    }
+
+    /// Waits until this node has applied the commit index that a leader named after the start of this call; returns it.
+    pub async fn caught_up(&self, patience: Duration) -> Result<u64, ReadError> {
+        self.node
+            .engine
+            .linearizable(patience)
+            .await
+            .map(|applied| applied.index)
+    }
+
+    /// Hands leadership over if this node has it, then stops Raft and the transport and closes the store.
+    pub async fn shutdown(self) {
+        let engine = &self.node.engine;
+        match engine.transfer_leadership().await {
+            Ok(to) => tracing::info!(%to, "leadership is handed over before this node stops"),
+            Err(error) => tracing::debug!(%error, "no leadership is handed over"),
+        }
+        engine.stopping.send_replace(true);
+        let tasks = self.node.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(tasks) = tasks
+            && tokio::time::timeout(STOP_TIMEOUT, tasks.join_all()).await.is_err()
+        {
+            tracing::error!(waited = ?STOP_TIMEOUT, "the tasks of this node did not end in time");
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.engine.stopping.send_replace(true);
+        if let Some(tasks) = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            tasks.detach_all();
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The calling side: a connection per peer, made when it is needed and again, with back-off, when it is lost.
+//!
+//! Who lives here: one task per connection, which drives it and ends with it. Dropping [`Peers`] ends them all.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::task::AbortHandle;
+
+use super::{ANSWER_LIMIT, CONNECTION_WINDOW, Call, HEADER_CLUSTER, HEADER_TO, KEEP_ALIVE, STREAM_WINDOW, channel};
+use crate::metrics;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// First and longest pause after a failed attempt to connect; calls in it fail at once.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+/// Addresses that are remembered; more than members can have. When there are so many, all are forgotten.
+const LINKS: usize = 256;
+
+/// A request's body.
+pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// The other nodes.
+pub(crate) struct Peers {
+    cluster: String,
+    links: Mutex<BTreeMap<String, Arc<Link>>>,
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The peer never saw the call.
+    #[error("{address} cannot be reached: {problem}")]
+    NotSent { address: String, problem: String },
+    /// The peer said that it did not do it.
+    #[error("{address} answered {status}: {problem}")]
+    Refused {
+        address: String,
+        status: u16,
+        problem: String,
+    },
+    /// The answer did not come in time.
+    #[error("{address} did not answer within {waited:?}")]
+    TimedOut { address: String, waited: Duration },
+    /// The connection broke, or the answer cannot be read.
+    #[error("the answer of {address} was lost: {problem}")]
+    Lost { address: String, problem: String },
+}
+
+impl CallError {
+    /// Whether the peer has certainly not done what it was asked.
+    pub(crate) fn certainly_not_done(&self) -> bool {
+        match self {
+            CallError::NotSent { .. } | CallError::Refused { .. } => true,
+            CallError::TimedOut { .. } | CallError::Lost { .. } => false,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            CallError::NotSent { .. } => "not_sent",
+            CallError::Refused { .. } => "refused",
+            CallError::TimedOut { .. } => "timed_out",
+            CallError::Lost { .. } => "lost",
+        }
+    }
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// `host:port`.
+    pub(crate) address: String,
+    /// Which node must answer; `None` if any may.
+    pub(crate) node: Option<u64>,
+}
+
+impl Peers {
+    /// No connections yet. `cluster` is the identity of the cluster; empty for a node that has no place in one.
+    pub(crate) fn new(cluster: String) -> Peers {
+        Peers {
+            cluster,
+            links: Mutex::default(),
+        }
+    }
+
+    /// Makes a call with JSON both ways.
+    pub(crate) async fn call<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        target: &Target,
+        call: Call,
+        question: &Q,
+        timeout: Duration,
+    ) -> Result<A, CallError> {
+        let body = serde_json::to_vec(question).map_err(|error| CallError::NotSent {
+            address: target.address.clone(),
+            problem: error.to_string(),
+        })?;
+        self.call_bytes(target, call, body.into(), timeout).await
+    }
+
+    /// Makes a call with bytes one way and JSON back.
+    pub(crate) async fn call_bytes<A: DeserializeOwned>(
+        &self,
+        target: &Target,
+        call: Call,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<A, CallError> {
+        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+        self.call_body(target, call, body, timeout).await
+    }
+
+    /// Makes a call with a body of any kind.
+    pub(super) async fn call_body<A: DeserializeOwned>(
+        &self,
+        target: &Target,
+        call: Call,
+        body: RequestBody,
+        timeout: Duration,
+    ) -> Result<A, CallError> {
+        let link = self.link(&target.address);
+        let mut sent = false;
+        let answer = tokio::time::timeout(timeout, self.exchange(&link, target, call, body, &mut sent)).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let address = target.address.clone();
+            Err(if sent {
+                CallError::TimedOut {
+                    address,
+                    waited: timeout,
+                }
+            } else {
+                let problem = format!("not connected within {timeout:?}");
+                CallError::NotSent { address, problem }
+            })
+        });
+        if let Err(error) = &answer {
+            metrics::peer_error(call.name(), error.kind());
+        }
+        answer
+    }
+
+    async fn exchange<A: DeserializeOwned>(
+        &self,
+        link: &Link,
+        target: &Target,
+        call: Call,
+        body: RequestBody,
+        sent: &mut bool,
+    ) -> Result<A, CallError> {
+        let address = || target.address.clone();
+        let not_sent = |problem: String| CallError::NotSent {
+            address: address(),
+            problem,
+        };
+        let lost = |problem: String| CallError::Lost {
+            address: address(),
+            problem,
+        };
+        let mut request = Request::post(format!("http://{}/v1/{}", target.address, call.name()));
+        if let Some(node) = target.node {
+            request = request.header(HEADER_TO, node).header(HEADER_CLUSTER, &self.cluster);
+        }
+        let request = request.body(body).map_err(|error| not_sent(error.to_string()))?;
+        let mut sender = link.sender().await.map_err(not_sent)?;
+        sender.ready().await.map_err(|error| not_sent(error.to_string()))?;
+        *sent = true;
+        let answer = sender.try_send_request(request).await.map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            let problem = error.into_error().to_string();
+            if unsent { not_sent(problem) } else { lost(problem) }
+        })?;
+        let status = answer.status();
+        let body = read_answer(answer).await.map_err(lost)?;
+        if status != StatusCode::OK {
+            return Err(CallError::Refused {
+                address: address(),
+                status: status.as_u16(),
+                problem: String::from_utf8_lossy(&body).into_owned(),
+            });
+        }
+        serde_json::from_slice(&body).map_err(|error| lost(error.to_string()))
+    }
+
+    fn link(&self, address: &str) -> Arc<Link> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if links.len() >= LINKS && !links.contains_key(address) {
+            links.clear();
+        }
+        links
+            .entry(address.to_owned())
+            .or_insert_with(|| {
+                Arc::new(Link {
+                    address: address.to_owned(),
+                    state: tokio::sync::Mutex::default(),
+                })
+            })
+            .clone()
+    }
+}
+
+async fn read_answer(answer: Response<Incoming>) -> Result<Bytes, String> {
+    let body = Limited::new(answer.into_body(), ANSWER_LIMIT).collect().await;
+    body.map(|body| body.to_bytes()).map_err(|error| error.to_string())
+}
+
+/// The connection to one address.
+struct Link {
+    address: String,
+    state: tokio::sync::Mutex<LinkState>,
+}
+
+#[derive(Default)]
+struct LinkState {
+    sender: Option<SendRequest<RequestBody>>,
+    driver: Option<AbortHandle>,
+    pause: Option<Pause>,
+}
+
+/// After an attempt that failed.
+struct Pause {
+    until: Instant,
+    length: Duration,
+    problem: String,
+}
+
+impl Link {
+    async fn sender(&self) -> Result<SendRequest<RequestBody>, String> {
+        let mut state = self.state.lock().await;
+        if let Some(sender) = state.sender.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(sender.clone());
+        }
+        if let Some(pause) = state.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
+            return Err(pause.problem.clone());
+        }
+        state.sender = None;
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await;
+        match connected.unwrap_or_else(|_| Err(format!("no connection within {CONNECT_TIMEOUT:?}"))) {
+            Ok((sender, driver)) => {
+                metrics::peer_connection("made");
+                if let Some(old) = state.driver.replace(driver) {
+                    old.abort();
+                }
+                state.pause = None;
+                state.sender = Some(sender.clone());
+                Ok(sender)
+            }
+            Err(problem) => {
+                metrics::peer_connection("failed");
+                let length = match &state.pause {
+                    Some(pause) => (pause.length * 2).min(BACKOFF[1]),
+                    None => BACKOFF[0],
+                };
+                state.pause = Some(Pause {
+                    until: Instant::now() + length,
+                    length,
+                    problem: problem.clone(),
+                });
+                Err(problem)
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<(SendRequest<RequestBody>, AbortHandle), String> {
+        let channel = channel::connect(&self.address)
+            .await
+            .map_err(|error| error.to_string())?;
+        let (sender, connection) = Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .handshake(channel)
+            .await
+            .map_err(|error| error.to_string())?;
+        let address = self.address.clone();
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(address, %error, "a connection to a peer ended");
+            }
+        });
+        Ok((sender, driver.abort_handle()))
+    }
+}
+
+impl Drop for LinkState {
+    fn drop(&mut self) {
+        // Whoever waits for an answer holds the link; with no one left, nothing is lost.
+        if let Some(driver) = self.driver.take() {
+            driver.abort();
+        }
+    }
+}

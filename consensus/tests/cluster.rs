@@ -1,0 +1,18 @@
+//! Nodes and clusters as a user of the crate sees them.
+
+#[path = "cluster/corruption.rs"]
+mod corruption;
+#[path = "cluster/crash.rs"]
+mod crash;
+#[path = "cluster/failover.rs"]
+mod failover;
+#[path = "cluster/fixture.rs"]
+mod fixture;
+#[path = "cluster/membership.rs"]
+mod membership;
+#[path = "cluster/snapshots.rs"]
+mod snapshots;
+#[path = "cluster/start.rs"]
+mod start;
+#[path = "cluster/writes.rs"]
+mod writes;
