@@ -1,1 +1,22 @@
-//! dataplane
+//! The layer-4 relay: accepts sessions on the sockets of a [`Plan`](guideway_model::Plan), chooses an endpoint
+//! for each, and carries bytes both ways until both sides have ended.
+//!
+//! [`core`] is pure: session machine, selection, timer wheel and slab, with no socket, clock or thread in it.
+//! Everything else is a thin shell around it: one OS thread per core, each with its own listening sockets, engine,
+//! timers and sessions, and one control thread that binds sockets and watches the relay threads' heartbeats.
+
+mod access_log;
+mod account;
+mod clock;
+pub mod config;
+mod control;
+pub mod core;
+mod epoll;
+mod lane;
+pub mod metrics;
+pub mod plane;
+mod shared;
+mod sockets;
+
+pub use config::{AccessLogConfig, AccessLogTarget, Config, Engine};
+pub use plane::{DataPlane, Figures, Observer, ShutdownReport, StartError};

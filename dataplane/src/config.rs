@@ -1,0 +1,86 @@
+//! What a data plane is started with.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a data plane is started with. Plain values; [`DataPlane::start`](crate::DataPlane::start) checks them.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What carries the sessions' operations.
+    pub engine: Engine,
+    /// Relay threads, and so sockets in each socket group. Default: one per core this process may use.
+    pub threads: NonZeroUsize,
+    /// Address of listeners without one of their own; `None` is `0.0.0.0` and `[::]`.
+    pub data_address: Option<IpAddr>,
+    /// Local addresses toward endpoints, each of which adds its range of local ports; empty leaves the choice to the
+    /// kernel. Only those of the endpoint's family are used for it. At most 255.
+    pub source_addresses: Vec<IpAddr>,
+    /// How long one endpoint may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// A session without a byte either way for this long is closed (`idle_timeout`).
+    pub idle_timeout: Duration,
+    /// Endpoints tried for one session, the first included; 0 counts as 1.
+    pub max_tries: u8,
+    /// Sessions at most. When full, nothing is accepted: clients wait in the kernel's accept queue, and beyond it
+    /// their SYNs are not answered, until a session ends. `None`: what the descriptor limit allows (two descriptors a
+    /// session, those of the listening sockets taken off, and 400 left for everything else in the process). Start raises the soft limit to the hard limit.
+    pub max_sessions: Option<usize>,
+    /// Connections the kernel holds for each listening socket until they are accepted; capped by `net.core.somaxconn`.
+    pub backlog: u32,
+    /// Splice pipes of 1 MiB over all threads; beyond them bulk transfers are copied.
+    pub max_pipes: usize,
+    /// Bytes over all threads that may wait in buffers for a slow receiver. When they are used up a session takes
+    /// at most 4 KiB at a time from its sender while its receiver is slow.
+    pub max_buffer_bytes: usize,
+    /// Lines about sessions.
+    pub access_log: AccessLogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            engine: Engine::Epoll,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            data_address: None,
+            source_addresses: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(3600),
+            max_tries: 3,
+            max_sessions: None,
+            backlog: 4096,
+            max_pipes: 64,
+            max_buffer_bytes: 256 << 20,
+            access_log: AccessLogConfig::default(),
+        }
+    }
+}
+
+/// What carries the sessions' operations. Every engine passes the same behaviour suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Edge-triggered epoll; runs everywhere.
+    Epoll,
+}
+
+/// Lines about sessions, one JSON object each.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLogConfig {
+    /// Where they go.
+    pub target: AccessLogTarget,
+    /// Also one line when a session has reached its endpoint.
+    pub open_lines: bool,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccessLogTarget {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Appended to this file, which is created if it is not there.
+    File(PathBuf),
+}

@@ -1,0 +1,173 @@
+//! The epoll engine: one relay thread around one epoll instance.
+//!
+//! Who lives here: the threads `relay-0`, `relay-1`, ..., each of which owns its listening sockets, its sessions with
+//! their sockets, its timers and its counters. A thread ends when it is ordered to, after it has closed them all. A panic
+//! in one ends the process.
+//!
+//! Listening sockets are level-triggered. The sockets of a session are registered once, edge-triggered, for everything;
+//! after that, what is known of their readiness is kept in the session, and a system call is made only when it can be
+//! expected to do something.
+
+mod acceptor;
+mod pipe;
+mod record;
+mod sessions;
+mod token;
+mod transfer;
+
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+
+use crate::control::watchdog::AbortOnPanic;
+use crate::core::reason::CloseReason;
+use crate::core::time::Micros;
+use crate::epoll::acceptor::Acceptors;
+use crate::epoll::sessions::Sessions;
+use crate::epoll::token::Token;
+use crate::shared::{Order, Seat, Shared};
+
+/// Events taken at once.
+const EVENTS: usize = 256;
+/// A thread without work still shows that it is alive this often.
+const IDLE_BEAT: Duration = Duration::from_secs(1);
+
+/// Starts the relay thread of one seat.
+pub(crate) fn spawn(shared: &Arc<Shared>, seat: usize) -> std::io::Result<JoinHandle<()>> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let wake = &shared.seats[seat].wake;
+    epoll::add(&epoll, wake, EventData::new_u64(Token::Wake.encode()), EventFlags::IN)?;
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name(format!("relay-{seat}"))
+        .spawn(move || {
+            let _guard = AbortOnPanic;
+            EpollThread::new(shared, seat, Arc::new(epoll)).run();
+        })
+}
+
+struct EpollThread {
+    shared: Arc<Shared>,
+    seat: usize,
+    epoll: Arc<OwnedFd>,
+    acceptors: Acceptors,
+    sessions: Sessions,
+    quiescing: bool,
+    finished: bool,
+}
+
+impl EpollThread {
+    fn new(shared: Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>) -> EpollThread {
+        EpollThread {
+            acceptors: Acceptors::new(&shared, Arc::clone(&epoll)),
+            sessions: Sessions::new(&shared, Arc::clone(&epoll)),
+            shared,
+            seat,
+            epoll,
+            quiescing: false,
+            finished: false,
+        }
+    }
+
+    fn run(&mut self) {
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
+        while !self.finished {
+            let timeout = self.timeout();
+            let (ready, _) = match epoll::wait(&*self.epoll, events.as_mut_slice(), Some(&timeout)) {
+                Ok(ready) => ready,
+                Err(Errno::INTR) => (Default::default(), Default::default()),
+                Err(errno) => panic!("epoll_wait failed on a descriptor that only this thread owns: {errno}"),
+            };
+            self.sessions.ledger.now = self.shared.clock.now();
+            self.seat().beat();
+            let mut woken = false;
+            for event in ready {
+                match Token::decode(event.data.u64()) {
+                    Token::Session(key, side) => self.sessions.ready(key, side, event.flags),
+                    Token::Listener(place) => self.acceptors.accept(place, &mut self.sessions),
+                    Token::Wake => woken = true,
+                }
+            }
+            self.sessions.resume();
+            self.sessions.expire();
+            self.acceptors.resume(self.sessions.ledger.now);
+            if woken {
+                self.follow_orders();
+            }
+            self.settle();
+        }
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.shared.seats[self.seat]
+    }
+
+    /// How long to wait for events.
+    fn timeout(&self) -> Timespec {
+        let now = self.sessions.ledger.now;
+        let deadlines: [Option<Micros>; 4] = [
+            Some(now.after(IDLE_BEAT)),
+            self.sessions.next_deadline(),
+            self.sessions.ledger.flush_deadline(),
+            self.acceptors.next_resume(),
+        ];
+        let wait = match deadlines.into_iter().flatten().min() {
+            Some(deadline) if !self.sessions.has_waiting() => deadline.since(now),
+            Some(_) | None => Duration::ZERO,
+        };
+        // The kernel's timers have nanoseconds, but a thread that wakes a little early would have to wait again.
+        let millis = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        Timespec::try_from(Duration::from_millis(millis)).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 })
+    }
+
+    fn follow_orders(&mut self) {
+        for order in self.seat().take_orders() {
+            match order {
+                Order::Plan(plan) => {
+                    if !self.quiescing {
+                        self.acceptors.adopt(&plan, &mut self.sessions);
+                    }
+                    self.seat().plan_taken();
+                    self.shared.inbox.ring();
+                }
+                Order::Listen(socket, sockets) => {
+                    if !self.quiescing {
+                        self.acceptors.listen(socket, sockets);
+                    }
+                }
+                Order::Quiesce => {
+                    self.quiescing = true;
+                    self.acceptors.close_all(&mut self.sessions);
+                }
+                Order::Finish => {
+                    self.acceptors.close_all(&mut self.sessions);
+                    self.sessions.kill_all(CloseReason::NodeShutdown);
+                    self.sessions.ledger.flush();
+                    self.finished = true;
+                }
+            }
+        }
+    }
+
+    /// The end of a round: counters and log lines, and word to whoever waits for the last session.
+    fn settle(&mut self) {
+        if self
+            .sessions
+            .ledger
+            .flush_deadline()
+            .is_some_and(|deadline| deadline <= self.sessions.ledger.now)
+        {
+            self.sessions.ledger.flush();
+        }
+        if self.quiescing && self.shared.sessions.load(Ordering::Acquire) == 0 {
+            self.shared.inbox.ring();
+        }
+    }
+}

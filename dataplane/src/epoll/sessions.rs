@@ -1,0 +1,393 @@
+//! The sessions of one thread: what an event, a timer or an order means for one of them, and the operations that follow.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+
+use crate::account::{Ledger, Sockets};
+use crate::core::reason::CloseReason;
+use crate::core::selection::Attempt;
+use crate::core::session::{Event, Expiry, Op, Ops, Session, Side, State};
+use crate::core::slab::{Key, Slab};
+use crate::core::time::Micros;
+use crate::core::wheel::{Link, Wheel};
+use crate::epoll::record::{Dial, Flight, Port, Ready, Record};
+use crate::epoll::token::Token;
+use crate::epoll::transfer::Transfer;
+use crate::lane::Lane;
+use crate::shared::Shared;
+use crate::sockets;
+
+/// Operations that one session may do before the others have their turn.
+const TURN: u32 = 32;
+
+const EVENTS: EventFlags = EventFlags::IN
+    .union(EventFlags::OUT)
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::PRI)
+    .union(EventFlags::ET);
+
+/// The sessions of one thread, and what they need to move.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    shared: Arc<Shared>,
+    epoll: Arc<OwnedFd>,
+    records: Slab<Record>,
+    wheel: Wheel,
+    transfer: Transfer,
+    pub(super) ledger: Ledger,
+    /// Sessions that have used up their turn; each at most once.
+    waiting: VecDeque<Key>,
+    /// A descriptor in reserve: a client is accepted only while there is one, so that its endpoint can be reached.
+    spare: Option<OwnedFd>,
+}
+
+impl Sessions {
+    pub(super) fn new(shared: &Arc<Shared>, epoll: Arc<OwnedFd>) -> Sessions {
+        let ledger = Ledger::new(shared);
+        Sessions {
+            shared: Arc::clone(shared),
+            epoll,
+            records: Slab::default(),
+            wheel: Wheel::new(ledger.now),
+            transfer: Transfer::new(shared),
+            ledger,
+            waiting: VecDeque::new(),
+            spare: sockets::placeholder().ok(),
+        }
+    }
+
+    /// Takes in a connection that a client made; the caller has counted it into the shared number of sessions.
+    pub(super) fn admit(&mut self, lane: &Rc<Lane>, socket: OwnedFd, client: SocketAddr) {
+        let account = self.ledger.open(&lane.tally, client);
+        let (hash, choice) = lane.choose(client);
+        let attempt = match choice {
+            Ok(attempt) => attempt,
+            Err(reason) => {
+                sockets::reset_on_close(&socket);
+                let sockets = Sockets {
+                    client: &socket,
+                    endpoint: None,
+                };
+                self.ledger.close(&account, reason, sockets);
+                drop(socket);
+                self.gone();
+                return;
+            }
+        };
+        let (machine, ops) = Session::start(attempt);
+        let key = self.records.insert(Record {
+            machine,
+            account,
+            link: Link::default(),
+            queued: false,
+            client: Port::new(socket),
+            endpoint: None,
+            flights: [Flight::Empty, Flight::Empty],
+            dial: Some(Dial {
+                lane: Rc::clone(lane),
+                hash,
+                attempt,
+            }),
+        });
+        let token = Token::Session(key, Side::Client);
+        let registered = self.records.get_mut(key).map(|record| {
+            epoll::add(
+                &*self.epoll,
+                &record.client.socket,
+                EventData::new_u64(token.encode()),
+                EVENTS,
+            )
+        });
+        match registered {
+            Some(Ok(())) => self.run(key, ops),
+            Some(Err(_)) | None => self.tell(key, Event::Killed(CloseReason::Overload)),
+        }
+    }
+
+    /// Whether a descriptor is in reserve; takes one if it can be had again.
+    pub(super) fn has_spare(&mut self) -> bool {
+        if self.spare.is_none() {
+            self.spare = sockets::placeholder().ok();
+        }
+        self.spare.is_some()
+    }
+
+    /// A socket of a session is ready for something.
+    pub(super) fn ready(&mut self, key: Key, side: Side, event: EventFlags) {
+        let Some(record) = self.records.get_mut(key) else {
+            return;
+        };
+        let machine = record.machine;
+        let Some(port) = record.port(side) else { return };
+        port.ready.note(event);
+        match (machine.state(), side) {
+            (State::Dialing, Side::Endpoint) => self.dialed(key, event),
+            (State::Dialing | State::Relaying { .. } | State::Closed, _) => {
+                let ops = machine.outstanding(side);
+                // A receive that is outstanding finds the error after the bytes before it; no one else would.
+                if event.contains(EventFlags::ERR) && ops.0.is_none() {
+                    self.tell(key, Event::Reset { side });
+                } else {
+                    self.run(key, ops);
+                }
+            }
+        }
+    }
+
+    /// Gives each session that had used up its turn another one.
+    pub(super) fn resume(&mut self) {
+        for _ in 0..self.waiting.len() {
+            let Some(key) = self.waiting.pop_front() else { return };
+            if let Some(record) = self.records.get_mut(key) {
+                record.queued = false;
+            }
+            for side in Side::BOTH {
+                if let Some(record) = self.records.get_mut(key) {
+                    let ops = record.machine.outstanding(side);
+                    self.run(key, ops);
+                }
+            }
+        }
+    }
+
+    /// Whether a session waits for its turn.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// When [`Sessions::expire`] has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Micros> {
+        self.wheel.next_deadline()
+    }
+
+    /// Looks at every session whose timer may have run out.
+    pub(super) fn expire(&mut self) {
+        while let Some(index) = self.wheel.take(&mut self.records, self.ledger.now) {
+            let Some(key) = self.records.key(index) else { continue };
+            let Some(record) = self.records.get_mut(key) else {
+                continue;
+            };
+            let account = &record.account;
+            match record
+                .machine
+                .expiry(self.shared.timeouts, account.dialed, account.touched, self.ledger.now)
+            {
+                Expiry::Later(deadline) => self.wheel.arm(&mut self.records, index, deadline),
+                Expiry::Idle => self.tell(key, Event::Idle),
+                Expiry::Connect => {
+                    let event = self.dial_failed(key, Errno::TIMEDOUT);
+                    if let Some(event) = event {
+                        self.tell(key, event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends every session.
+    pub(super) fn kill_all(&mut self, reason: CloseReason) {
+        for index in 0..self.records.slots() {
+            if let Some(key) = self.records.key(index) {
+                self.tell(key, Event::Killed(reason));
+            }
+        }
+    }
+
+    fn tell(&mut self, key: Key, event: Event) {
+        if let Some(record) = self.records.get_mut(key) {
+            let ops = record.machine.on(event);
+            self.run(key, ops);
+        }
+    }
+
+    /// Does operations, and those that their completions ask for, until all that are left would block.
+    fn run(&mut self, key: Key, ops: Ops) {
+        // The operation that a completion asks for is done before any other, since received bytes lie in the scratch
+        // buffer until they are sent. Each operation leads to two at most, and only a connect to two: four places.
+        let mut stack = [ops.1, ops.0, None, None];
+        let mut top = 2;
+        let mut turn = TURN;
+        while top > 0 {
+            top -= 1;
+            let Some(op) = stack[top].take() else { continue };
+            let Some(record) = self.records.get_mut(key) else {
+                return;
+            };
+            let event = match op {
+                Op::Receive { .. } | Op::Fill { .. } if turn == 0 => {
+                    if !record.queued {
+                        record.queued = true;
+                        self.waiting.push_back(key);
+                    }
+                    continue;
+                }
+                Op::Receive { from } => self.transfer.receive(record, from, &mut self.ledger),
+                Op::Fill { from } => self.transfer.fill(record, from, &mut self.ledger),
+                Op::Send { to } => self.transfer.send(record, to),
+                Op::Drain { to } => self.transfer.drain(record, to),
+                Op::Shutdown { to } => {
+                    if let Some(port) = record.port(to) {
+                        sockets::end_stream(&port.socket);
+                    }
+                    None
+                }
+                Op::Connect(attempt) => self.connect(key, attempt),
+                Op::Close { reason, reset } => {
+                    self.close(key, reason, reset);
+                    return;
+                }
+            };
+            turn = turn.saturating_sub(1);
+            let Some(event) = event else { continue };
+            let Some(record) = self.records.get_mut(key) else {
+                return;
+            };
+            let next = match (op, event) {
+                (Op::Send { .. } | Op::Drain { .. }, Event::Reset { side }) => after_failed_send(record, side),
+                (_, event) => record.machine.on(event),
+            };
+            for op in [next.1, next.0] {
+                stack[top] = op;
+                top += usize::from(op.is_some());
+            }
+        }
+    }
+
+    /// Begins an attempt.
+    fn connect(&mut self, key: Key, attempt: Attempt) -> Option<Event> {
+        let record = self.records.get_mut(key)?;
+        let dial = record.dial.as_mut()?;
+        dial.attempt = attempt;
+        let hash = dial.hash;
+        let endpoint = dial.lane.endpoint(attempt)?;
+        let address = endpoint.address;
+        self.ledger.dialing(&mut record.account, endpoint, attempt);
+        if !record.link.is_armed() {
+            let deadline = self.ledger.now.after(self.shared.timeouts.connect);
+            self.wheel.arm(&mut self.records, key.index, deadline);
+        }
+        let source = self.shared.sources.choose(address, hash, attempt.sources_tried);
+        let token = Token::Session(key, Side::Endpoint);
+        let socket = match sockets::connect(address, source) {
+            Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => sockets::connect(address, source),
+            outcome => outcome,
+        };
+        let socket = socket.and_then(|socket| {
+            epoll::add(&*self.epoll, &socket, EventData::new_u64(token.encode()), EVENTS)?;
+            Ok(socket)
+        });
+        match socket {
+            Ok(socket) => {
+                let record = self.records.get_mut(key)?;
+                record.endpoint = Some(Port::new(socket));
+                self.ledger.port_taken(&record.account);
+                None
+            }
+            Err(errno) => self.dial_failed(key, errno),
+        }
+    }
+
+    /// The endpoint's socket has something to say while it is dialed.
+    fn dialed(&mut self, key: Key, event: EventFlags) {
+        let Some(record) = self.records.get_mut(key) else {
+            return;
+        };
+        let Some(port) = &mut record.endpoint else { return };
+        let lost = event.intersects(EventFlags::ERR | EventFlags::HUP);
+        let event = match lost.then(|| sockets::take_error(&port.socket)).flatten() {
+            // Accepted, and reset since (before, it would be a refusal): what it sent first is still relayed.
+            Some(Errno::CONNRESET | Errno::PIPE) => {
+                port.ready.set(Ready::BROKEN);
+                self.connected(key)
+            }
+            Some(errno) => self.dial_failed(key, errno),
+            None if event.contains(EventFlags::OUT) => self.connected(key),
+            None => None,
+        };
+        if let Some(event) = event {
+            self.tell(key, event);
+        }
+    }
+
+    /// An endpoint accepted.
+    fn connected(&mut self, key: Key) -> Option<Event> {
+        let record = self.records.get_mut(key)?;
+        record.dial = None;
+        let sockets = Sockets {
+            client: &record.client.socket,
+            endpoint: record.endpoint.as_ref().map(|port| &port.socket),
+        };
+        self.ledger.connected(&mut record.account, sockets);
+        if self.shared.timeouts.idle < self.shared.timeouts.connect {
+            // The wheel may be early but never late, and it is armed for the end of the dialing.
+            let deadline = self.ledger.now.after(self.shared.timeouts.idle);
+            self.wheel.disarm(&mut self.records, key.index);
+            self.wheel.arm(&mut self.records, key.index, deadline);
+        }
+        Some(Event::Connected)
+    }
+
+    /// An attempt failed: what to try next.
+    fn dial_failed(&mut self, key: Key, errno: Errno) -> Option<Event> {
+        let failure = sockets::connect_failure(errno);
+        let record = self.records.get_mut(key)?;
+        let dial = record.dial.as_ref()?;
+        let sources = &self.shared.sources;
+        let next = dial
+            .lane
+            .next(dial.hash, dial.attempt, failure, sources, self.shared.config.max_tries);
+        if record.endpoint.take().is_some() {
+            self.ledger.port_freed(&record.account);
+        }
+        self.ledger.dial_failed(&mut record.account, failure, errno);
+        Some(Event::ConnectFailed {
+            next,
+            reason: failure.reason(),
+        })
+    }
+
+    fn close(&mut self, key: Key, reason: CloseReason, reset: bool) {
+        self.wheel.disarm(&mut self.records, key.index);
+        let Some(record) = self.records.remove(key) else { return };
+        let sockets = record.sockets();
+        if reset {
+            sockets::reset_on_close(sockets.client);
+            if let Some(endpoint) = sockets.endpoint {
+                sockets::reset_on_close(endpoint);
+            }
+        }
+        self.ledger.close(&record.account, reason, sockets);
+        if record.endpoint.is_some() {
+            self.ledger.port_freed(&record.account);
+        }
+        for flight in record.flights {
+            self.transfer.abandon(flight);
+        }
+        self.gone();
+    }
+
+    fn gone(&self) {
+        self.shared.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What follows a send that failed. The reset that its receiver sent may have overtaken the receiver's last bytes: those
+/// are received first, as far as they can be passed on at once.
+fn after_failed_send(record: &mut Record, side: Side) -> Ops {
+    if let Some(receive) = record.machine.outstanding(side).0
+        && let Some(port) = record.port(side)
+        && !port.ready.any(Ready::BROKEN)
+    {
+        port.ready.set(Ready::BROKEN);
+        port.ready.set(Ready::READABLE);
+        return Ops(Some(receive), None);
+    }
+    record.machine.on(Event::Reset { side })
+}

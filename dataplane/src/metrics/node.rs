@@ -1,0 +1,50 @@
+//! Metrics of the whole data plane, shared by its threads.
+
+use metrics::{Counter, Gauge};
+
+use crate::metrics as list;
+use crate::shared::Shared;
+
+/// Handles that are not about one listener or endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeMetrics {
+    pub(crate) pauses_shortage: Counter,
+    pub(crate) pauses_sessions: Counter,
+    pub(crate) capacity: Gauge,
+    pub(crate) generation: Gauge,
+    pub(crate) binds_failed: Gauge,
+    pub(crate) pipes_used: Gauge,
+    pub(crate) pipes_capacity: Gauge,
+    pub(crate) buffer_bytes_used: Gauge,
+    pub(crate) buffer_bytes_capacity: Gauge,
+    pub(crate) lines_dropped: Counter,
+}
+
+impl NodeMetrics {
+    pub(crate) fn register() -> NodeMetrics {
+        NodeMetrics {
+            pauses_shortage: metrics::counter!(list::ACCEPT_PAUSES.name, "cause" => "shortage"),
+            pauses_sessions: metrics::counter!(list::ACCEPT_PAUSES.name, "cause" => "sessions"),
+            capacity: metrics::gauge!(list::SESSIONS_CAPACITY.name),
+            generation: metrics::gauge!(list::PLAN_GENERATION.name),
+            binds_failed: metrics::gauge!(list::BINDS_FAILED.name),
+            pipes_used: metrics::gauge!(list::PIPES_USED.name),
+            pipes_capacity: metrics::gauge!(list::PIPES_CAPACITY.name),
+            buffer_bytes_used: metrics::gauge!(list::BUFFER_BYTES_USED.name),
+            buffer_bytes_capacity: metrics::gauge!(list::BUFFER_BYTES_CAPACITY.name),
+            lines_dropped: metrics::counter!(list::ACCESS_LOG_LINES_DROPPED.name),
+        }
+    }
+
+    /// Sets what does not change.
+    pub(crate) fn announce(&self, shared: &Shared) {
+        let gauge = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        self.pipes_capacity.set(gauge(shared.pipes.limit()));
+        self.buffer_bytes_capacity.set(gauge(shared.buffers.limit()));
+    }
+
+    /// Counts a failed accept; rare, so the handle is looked up each time.
+    pub(crate) fn accept_error(&self, errno: rustix::io::Errno) {
+        metrics::counter!(list::ACCEPT_ERRORS.name, "errno" => errno.raw_os_error().to_string()).increment(1);
+    }
+}

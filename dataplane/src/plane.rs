@@ -1,0 +1,257 @@
+//! The running data plane, as the node sees it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use guideway_model::Plan;
+use guideway_model::node::{BindResult, SocketKey};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::access_log::AccessLog;
+use crate::clock::Clock;
+use crate::config::{Config, Engine};
+use crate::control::Control;
+use crate::control::watchdog::AbortOnPanic;
+use crate::core::selection::Sources;
+use crate::core::time::Timeouts;
+use crate::epoll;
+use crate::metrics::node::NodeMetrics;
+use crate::shared::{Budget, Descriptors, Inbox, Order, Seat, Shared};
+
+/// Is told what changes in the data plane. Called from the data plane's control thread, one call at a time; a slow
+/// observer delays binds, never sessions.
+pub trait Observer: Send + Sync {
+    /// The result of one or more binds changed; `binds` has every socket group of the current plan.
+    fn binds_changed(&self, binds: &BTreeMap<SocketKey, BindResult>);
+    /// Every relay thread runs the plan of this generation.
+    fn plan_active(&self, generation: u64);
+}
+
+/// Why a data plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// More source addresses than a session can count.
+    #[error("source_addresses: {count} addresses, at most 255 are allowed; remove some")]
+    TooManySources {
+        /// How many there are.
+        count: usize,
+    },
+    /// A timeout that would close every session at once.
+    #[error("{field}: must be at least 1 ms")]
+    ZeroTimeout {
+        /// The configuration field.
+        field: &'static str,
+    },
+    /// The access log cannot be opened.
+    #[error("access log {path}: {source}; check that the folder exists and that this user may write there", path = path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A relay thread, or what it needs, cannot be had.
+    #[error("cannot create {what}: {source}")]
+    Resource {
+        /// What was to be created.
+        what: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Figures of the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Live sessions.
+    pub sessions: u64,
+    /// Sessions at most.
+    pub capacity: u64,
+    /// Generation of the plan that every relay thread runs; 0 before the first.
+    pub generation: u64,
+}
+
+/// What became of the sessions at shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Sessions alive when shutdown began that ended by themselves before the deadline.
+    pub ended: u64,
+    /// Sessions closed at the deadline with `node_shutdown`.
+    pub closed: u64,
+}
+
+/// A running data plane. Dropping it shuts it down without waiting for sessions.
+#[derive(Debug)]
+pub struct DataPlane {
+    shared: Arc<Shared>,
+    control: Option<JoinHandle<ShutdownReport>>,
+}
+
+impl DataPlane {
+    /// Starts the threads; nothing listens before a plan is applied.
+    pub fn start(config: Config, observer: Arc<dyn Observer>) -> Result<DataPlane, StartError> {
+        let shared = Arc::new(share(config)?);
+        shared.metrics.announce(&shared);
+        shared.size(0);
+        let mut workers = Vec::new();
+        for seat in 0..shared.seats.len() {
+            let worker = match shared.config.engine {
+                Engine::Epoll => epoll::spawn(&shared, seat),
+            };
+            match worker {
+                Ok(worker) => workers.push(worker),
+                Err(source) => {
+                    shared.order_all(|| Order::Finish);
+                    return Err(StartError::Resource {
+                        what: "a relay thread",
+                        source,
+                    });
+                }
+            }
+        }
+        let control = Control::new(Arc::clone(&shared), observer, workers);
+        let control = std::thread::Builder::new().name("dataplane".into()).spawn(move || {
+            let _guard = AbortOnPanic;
+            control.run()
+        });
+        match control {
+            Ok(control) => Ok(DataPlane {
+                shared,
+                control: Some(control),
+            }),
+            Err(source) => {
+                shared.order_all(|| Order::Finish);
+                Err(StartError::Resource {
+                    what: "the control thread",
+                    source,
+                })
+            }
+        }
+    }
+
+    /// Makes `plan` the plan. Returns at once; [`Observer::plan_active`] and [`Observer::binds_changed`] tell when it has
+    /// taken effect. Of plans applied faster than they take effect only the last one counts. Live sessions are never
+    /// touched; a listener that is gone accepts what is queued, then closes its sockets.
+    pub fn apply(&self, plan: Arc<Plan>) {
+        self.shared.inbox.ask(|requests| requests.plan = Some(plan));
+    }
+
+    /// The result of each bind of the current plan.
+    pub fn binds(&self) -> BTreeMap<SocketKey, BindResult> {
+        self.shared.binds().clone()
+    }
+
+    /// Figures of the moment.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            sessions: self.shared.sessions.load(Ordering::Relaxed),
+            capacity: self.shared.capacity.load(Ordering::Relaxed),
+            generation: self.shared.generation.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stops accepting, waits until every session has ended or `deadline` has passed, and closes the rest with
+    /// `node_shutdown`. Blocks the caller.
+    pub fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
+        self.stop(deadline)
+    }
+
+    fn stop(&mut self, deadline: Duration) -> ShutdownReport {
+        let Some(control) = self.control.take() else {
+            return ShutdownReport { ended: 0, closed: 0 };
+        };
+        self.shared.inbox.ask(|requests| requests.shutdown = Some(deadline));
+        // A control thread that panics aborts the process before it can be joined.
+        control.join().unwrap_or(ShutdownReport { ended: 0, closed: 0 })
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+/// Checks the configuration and makes what the threads share.
+fn share(config: Config) -> Result<Shared, StartError> {
+    if config.source_addresses.len() > usize::from(u8::MAX) {
+        return Err(StartError::TooManySources {
+            count: config.source_addresses.len(),
+        });
+    }
+    for (field, timeout) in [
+        ("connect_timeout", config.connect_timeout),
+        ("idle_timeout", config.idle_timeout),
+    ] {
+        if timeout < Duration::from_millis(1) {
+            return Err(StartError::ZeroTimeout { field });
+        }
+    }
+    let resource = |what| {
+        move |errno: Errno| StartError::Resource {
+            what,
+            source: errno.into(),
+        }
+    };
+    let descriptors = descriptors(config.max_sessions);
+    let seats = (0..config.threads.get())
+        .map(|_| Seat::new())
+        .collect::<Result<Vec<_>, _>>();
+    let seats = seats.map_err(resource("an event descriptor"))?;
+    crate::metrics::describe();
+    let metrics = NodeMetrics::register();
+    Ok(Shared {
+        log: AccessLog::open(&config.access_log, metrics.lines_dropped.clone())?,
+        clock: Clock::start(),
+        timeouts: Timeouts {
+            connect: config.connect_timeout,
+            idle: config.idle_timeout,
+        },
+        sources: Sources::new(&config.source_addresses),
+        metrics,
+        sessions: AtomicU64::new(0),
+        capacity: AtomicU64::new(0),
+        descriptors,
+        pipes: Budget::new(config.max_pipes),
+        buffers: Budget::new(config.max_buffer_bytes),
+        seats,
+        generation: AtomicU64::new(0),
+        binds: Mutex::default(),
+        inbox: Inbox::default(),
+        config,
+    })
+}
+
+/// Raises the soft descriptor limit to the hard one.
+fn descriptors(max_sessions: Option<usize>) -> Descriptors {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let allowed = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(errno) => {
+            tracing::warn!(%errno, "the descriptor limit cannot be raised to its hard limit");
+            limit.current
+        }
+    };
+    let descriptors = Descriptors(allowed.unwrap_or(u64::MAX));
+    let possible = descriptors.sessions_beside(0);
+    if let Some(sessions) = max_sessions
+        && sessions as u64 > possible
+    {
+        tracing::warn!(
+            sessions,
+            possible,
+            "max_sessions needs more descriptors than the limit allows"
+        );
+    }
+    descriptors
+}
