@@ -1,0 +1,100 @@
+//! Metrics of the API: names, units and labels.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+const REQUESTS: &str = "guideway_api_requests_total";
+const DURATION: &str = "guideway_api_request_duration_seconds";
+const WATCHES: &str = "guideway_api_watches_active";
+const REFUSED: &str = "guideway_api_requests_refused_total";
+const CONNECTIONS: &str = "guideway_api_connections_active";
+
+/// A bound that a request ran into.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bound {
+    /// Requests at work.
+    Requests,
+    /// Open watches.
+    Watches,
+    /// Bytes of a body.
+    Body,
+    /// Time of a request.
+    Time,
+}
+
+/// Registers what the metrics mean.
+pub fn describe() {
+    describe_counter!(
+        REQUESTS,
+        Unit::Count,
+        "API requests answered, by verb, resource and HTTP code"
+    );
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "Time from a request's head to the head of its answer, watches left out, by verb and resource"
+    );
+    describe_gauge!(WATCHES, Unit::Count, "Open watches, by resource");
+    describe_counter!(
+        REFUSED,
+        Unit::Count,
+        "Requests refused by a limit (requests, watches, body, time)"
+    );
+    describe_gauge!(CONNECTIONS, Unit::Count, "Open connections to the API");
+}
+
+/// A request was answered. A watch's duration says nothing, so it is not recorded.
+pub(crate) fn answered(verb: &'static str, resource: &'static str, code: u16, took: Duration) {
+    counter!(REQUESTS, "verb" => verb, "resource" => resource, "code" => code.to_string()).increment(1);
+    if verb != "watch" {
+        histogram!(DURATION, "verb" => verb, "resource" => resource).record(took.as_secs_f64());
+    }
+}
+
+/// A limit refused a request.
+pub(crate) fn refused(bound: Bound) {
+    let limit = match bound {
+        Bound::Requests => "requests",
+        Bound::Watches => "watches",
+        Bound::Body => "body",
+        Bound::Time => "time",
+    };
+    counter!(REFUSED, "limit" => limit).increment(1);
+}
+
+/// Counts a watch from now until it is dropped.
+pub(crate) struct WatchCount(metrics::Gauge);
+
+impl WatchCount {
+    /// One more.
+    pub(crate) fn start(resource: &'static str) -> WatchCount {
+        let active = gauge!(WATCHES, "resource" => resource);
+        active.increment(1);
+        WatchCount(active)
+    }
+}
+
+impl Drop for WatchCount {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+/// Counts a connection from now until it is dropped.
+pub(crate) struct ConnectionCount(metrics::Gauge);
+
+impl ConnectionCount {
+    /// One more.
+    pub(crate) fn start() -> ConnectionCount {
+        let active = gauge!(CONNECTIONS);
+        active.increment(1);
+        ConnectionCount(active)
+    }
+}
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}

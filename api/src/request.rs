@@ -1,0 +1,124 @@
+//! One request on a resource, from its head to its answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+
+use crate::body::Payload;
+use crate::delete::{self, DeleteOptions};
+use crate::metrics;
+use crate::negotiate::check_accepts_json;
+use crate::query::Parameters;
+use crate::resource::{Source, Verb};
+use crate::serve::ShutdownSignal;
+use crate::server::Server;
+use crate::status::Status;
+use crate::target::Target;
+use crate::{answer, list, nodes, patch, watch, write};
+
+/// Answers a request on `rest` under a group and version, in time, and counts it.
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    group: &str,
+    version: &str,
+    rest: &str,
+    request: Request,
+) -> Response<Body> {
+    let started = Instant::now();
+    let (verb, resource, result) = match plan(group, version, rest, &request) {
+        Ok(plan) => {
+            let (verb, resource) = (plan.verb, plan.target.resource.plural);
+            let limit = server.limits.request_timeout;
+            let result = match tokio::time::timeout(limit, handle(&server, plan, request)).await {
+                Ok(result) => result,
+                Err(_elapsed) => Err(out_of_time(verb, limit.as_secs())),
+            };
+            (verb.as_str(), resource, result)
+        }
+        Err(status) => ("other", "unknown", Err(status)),
+    };
+    let response = result.unwrap_or_else(IntoResponse::into_response);
+    metrics::answered(verb, resource, response.status().as_u16(), started.elapsed());
+    response
+}
+
+/// What a request's head asks for.
+struct Plan {
+    target: Target,
+    verb: Verb,
+    parameters: Parameters,
+}
+
+fn plan(group: &str, version: &str, rest: &str, request: &Request) -> Result<Plan, Status> {
+    let target = Target::parse(group, version, rest)?;
+    let parameters = Parameters::of(request.uri())?;
+    let verb = target.verb(request.method(), parameters.wants_watch()?, request.uri().path())?;
+    check_accepts_json(request.headers())?;
+    Ok(Plan {
+        target,
+        verb,
+        parameters,
+    })
+}
+
+async fn handle(server: &Server, plan: Plan, request: Request) -> Result<Response<Body>, Status> {
+    let Plan {
+        target,
+        verb,
+        parameters,
+    } = plan;
+    let kind = match target.resource.source {
+        Source::Stored(kind) => kind,
+        Source::Nodes => {
+            let _permit = server.admit_request()?;
+            return match verb {
+                Verb::Get => nodes::get(server, &target).await,
+                // Node has no other verbs.
+                _ => nodes::list(server, &target, &parameters).await,
+            };
+        }
+    };
+    if verb == Verb::Watch {
+        let shutdown = request.extensions().get::<ShutdownSignal>().cloned();
+        return watch::watch(server, &target, kind, parameters.watch()?, shutdown).await;
+    }
+    let permit = server.admit_request()?;
+    let (head, body) = request.into_parts();
+    let payload = Payload::read(&head.headers, body, server.limits.body_bytes).await?;
+    match verb {
+        Verb::Get => {
+            let state = server.state(parameters.freshness()?).await?;
+            let object = write::stored(&state, &target, &target.key(kind))?;
+            Ok(answer::json(StatusCode::OK, &object.encode(target.version)))
+        }
+        Verb::List => list::list(server, &target, kind, &parameters.list()?, permit).await,
+        Verb::Create => write::create(server, &target, kind, parameters.write()?, &payload).await,
+        Verb::Update => write::update(server, &target, kind, parameters.write()?, &payload).await,
+        Verb::Patch => patch::patch(server, &target, kind, parameters.write()?, &payload).await,
+        Verb::Delete => {
+            let options = DeleteOptions::read(&parameters, &payload)?;
+            delete::delete(server, &target, kind, options).await
+        }
+        Verb::DeleteCollection => {
+            let options = DeleteOptions::read(&parameters, &payload)?;
+            delete::delete_collection(server, &target, kind, &parameters, options).await
+        }
+        Verb::Watch => Err(Status::internal("a watch was handled as another request")),
+    }
+}
+
+fn out_of_time(verb: Verb, seconds: u64) -> Status {
+    metrics::refused(metrics::Bound::Time);
+    let outcome = if verb.writes() {
+        "the write may have happened or may still happen: read the object before trying again"
+    } else {
+        "it is safe to try again"
+    };
+    Status::timeout(format!(
+        "the request was not finished within {seconds} seconds; {outcome}"
+    ))
+}

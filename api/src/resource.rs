@@ -1,0 +1,175 @@
+//! What the API serves: the stored kinds, and `Node`, which is computed when it is read.
+
+use guideway_model::Kind;
+
+/// One row of discovery: how a resource is called and what works on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resource {
+    /// API group; empty for the core group.
+    pub(crate) group: &'static str,
+    /// Version that is stored and preferred.
+    pub(crate) version: &'static str,
+    /// Older versions, served by relabelling.
+    pub(crate) accepted_versions: &'static [&'static str],
+    /// `kind` in manifests.
+    pub(crate) name: &'static str,
+    /// Name in paths.
+    pub(crate) plural: &'static str,
+    /// Lower-case singular.
+    pub(crate) singular: &'static str,
+    /// kubectl's short names.
+    pub(crate) short_names: &'static [&'static str],
+    /// False for cluster-scoped resources.
+    pub(crate) namespaced: bool,
+    /// Whether `/status` is a sub-resource.
+    pub(crate) has_status: bool,
+    /// Where its objects come from.
+    pub(crate) source: Source,
+}
+
+/// Where objects come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The replicated state.
+    Stored(Kind),
+    /// The members, asked when the list is read.
+    Nodes,
+}
+
+/// What a request does, in Kubernetes' words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Reads one object.
+    Get,
+    /// Reads a collection.
+    List,
+    /// Follows a collection.
+    Watch,
+    /// Adds an object.
+    Create,
+    /// Replaces an object.
+    Update,
+    /// Changes parts of an object.
+    Patch,
+    /// Removes an object.
+    Delete,
+    /// Removes what a selector finds.
+    DeleteCollection,
+}
+
+const NODE: Resource = Resource {
+    group: "guideway.dev",
+    version: "v1alpha1",
+    accepted_versions: &[],
+    name: "Node",
+    plural: "nodes",
+    singular: "node",
+    short_names: &["no"],
+    namespaced: false,
+    has_status: false,
+    source: Source::Nodes,
+};
+
+const STORED_VERBS: &[Verb] = &[
+    Verb::Create,
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Update,
+    Verb::Watch,
+];
+
+const COMPUTED_VERBS: &[Verb] = &[Verb::Get, Verb::List];
+
+/// What works on `/status`.
+pub(crate) const STATUS_VERBS: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
+
+impl Resource {
+    /// Every resource, grouped by API group.
+    pub(crate) fn all() -> impl Iterator<Item = Resource> {
+        Kind::all().map(Resource::stored).chain([NODE])
+    }
+
+    /// The row of a stored kind.
+    pub(crate) fn stored(kind: Kind) -> Resource {
+        let info = kind.info();
+        Resource {
+            group: info.group,
+            version: info.version,
+            accepted_versions: info.accepted_versions,
+            name: info.name,
+            plural: info.plural,
+            singular: info.singular,
+            short_names: info.short_names,
+            namespaced: info.namespaced,
+            has_status: info.has_status,
+            source: Source::Stored(kind),
+        }
+    }
+
+    /// The resource at a path, with the served version as a static string.
+    pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<(Resource, &'static str)> {
+        let resource = Resource::all().find(|row| row.group == group && row.plural == plural)?;
+        let version = resource.versions().find(|served| *served == version)?;
+        Some((resource, version))
+    }
+
+    /// Served versions, the preferred one first.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.version).chain(self.accepted_versions.iter().copied())
+    }
+
+    /// What works on the resource itself.
+    pub(crate) fn verbs(&self) -> &'static [Verb] {
+        match self.source {
+            Source::Stored(_) => STORED_VERBS,
+            Source::Nodes => COMPUTED_VERBS,
+        }
+    }
+
+    /// `services` or `gateways.gateway.networking.k8s.io`: how messages call the resource.
+    pub(crate) fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// Whether objects of it are strategic-merge patched. Groups that Kubernetes compiles in are; others never were.
+    pub(crate) fn takes_strategic_merge(&self) -> bool {
+        matches!(self.group, "" | "discovery.k8s.io")
+    }
+}
+
+/// `group/version`, or only the version in the core group.
+pub(crate) fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
+}
+
+impl Verb {
+    /// As discovery and metrics write it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::List => "list",
+            Verb::Watch => "watch",
+            Verb::Create => "create",
+            Verb::Update => "update",
+            Verb::Patch => "patch",
+            Verb::Delete => "delete",
+            Verb::DeleteCollection => "deletecollection",
+        }
+    }
+
+    /// Whether it changes the state; a timeout then leaves the outcome open.
+    pub(crate) fn writes(self) -> bool {
+        !matches!(self, Verb::Get | Verb::List | Verb::Watch)
+    }
+}

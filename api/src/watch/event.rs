@@ -1,0 +1,148 @@
+//! Watch events as lines of JSON.
+
+use guideway_model::Object;
+use guideway_model::state::{Change, ChangeKind, ChangesExpired};
+use serde_json::{Value, json};
+
+use crate::resource::api_version;
+use crate::selector::Selector;
+use crate::status::Status;
+use crate::target::Target;
+
+/// Ends the objects of the start when `sendInitialEvents` was asked for.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Writes events of one resource in one served version.
+pub(super) struct Encoder {
+    kind: &'static str,
+    api_version: String,
+    version: &'static str,
+}
+
+impl Encoder {
+    pub(super) fn new(target: &Target) -> Encoder {
+        Encoder {
+            kind: target.resource.name,
+            api_version: api_version(target.resource.group, target.version),
+            version: target.version,
+        }
+    }
+
+    /// An object that was there at the start.
+    pub(super) fn added(&self, object: &Object, lines: &mut Vec<u8>) {
+        line("ADDED", &object.encode(self.version), lines);
+    }
+
+    /// A change as a watch with this selector sees it: an object may enter and leave the selection without being
+    /// created or deleted.
+    pub(super) fn change(&self, change: &Change, selector: &Selector, lines: &mut Vec<u8>) {
+        let matches = |object: &Object| selector.matches(object.meta());
+        let selected_before = change.before.as_ref().is_some_and(matches);
+        let selected_now = change.kind != ChangeKind::Deleted && matches(&change.object);
+        match (selected_before, selected_now) {
+            (false, true) => line("ADDED", &change.object.encode(self.version), lines),
+            (true, true) => line("MODIFIED", &change.object.encode(self.version), lines),
+            (true, false) => {
+                let mut last = match (&change.before, change.kind) {
+                    // As it was when it was last selected, with the version of the change.
+                    (Some(before), ChangeKind::Added | ChangeKind::Modified) => before.clone(),
+                    (_, _) => change.object.clone(),
+                };
+                last.meta_mut().resource_version = change.revision;
+                line("DELETED", &last.encode(self.version), lines);
+            }
+            (false, false) => {}
+        }
+    }
+
+    /// Tells the client how far it has seen everything.
+    pub(super) fn bookmark(&self, position: u64, initial_end: bool) -> Vec<u8> {
+        let mut metadata = json!({ "resourceVersion": position.to_string(), "creationTimestamp": null });
+        if initial_end {
+            metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
+        }
+        let object = json!({ "kind": self.kind, "apiVersion": self.api_version, "metadata": metadata });
+        let mut lines = Vec::new();
+        line("BOOKMARK", &object, &mut lines);
+        lines
+    }
+
+    /// The last event of a watch that failed.
+    pub(super) fn error(&self, status: &Status, lines: &mut Vec<u8>) {
+        line("ERROR", &status.to_json(), lines);
+    }
+}
+
+/// The client must list again.
+pub(super) fn expired(expired: ChangesExpired) -> Status {
+    Status::expired(
+        format!("too old resource version: {} ({})", expired.asked, expired.oldest),
+        None,
+    )
+}
+
+fn line(event: &str, object: &Value, lines: &mut Vec<u8>) {
+    lines.extend_from_slice(format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use guideway_model::Kind;
+
+    use super::*;
+    use crate::resource::Resource;
+
+    fn namespace(app: &str) -> Object {
+        let mut object = Object::Namespace(Arc::default());
+        let meta = object.meta_mut();
+        meta.name = "shop".to_owned();
+        meta.labels.insert("app".to_owned(), app.to_owned());
+        object
+    }
+
+    #[test]
+    fn objects_enter_and_leave_a_selection() {
+        let target = Target {
+            resource: Resource::stored(Kind::Namespace),
+            version: "v1",
+            namespace: None,
+            name: None,
+            status: false,
+        };
+        let encoder = Encoder::new(&target);
+        let selector = Selector::parse("app=web", "").expect("selector");
+        let table = [
+            (ChangeKind::Added, None, "web", Some(("ADDED", "web"))),
+            (ChangeKind::Added, None, "db", None),
+            (ChangeKind::Modified, Some("db"), "web", Some(("ADDED", "web"))),
+            (ChangeKind::Modified, Some("web"), "web", Some(("MODIFIED", "web"))),
+            (ChangeKind::Modified, Some("web"), "db", Some(("DELETED", "web"))),
+            (ChangeKind::Modified, Some("db"), "db", None),
+            (ChangeKind::Deleted, Some("web"), "web", Some(("DELETED", "web"))),
+            (ChangeKind::Deleted, Some("db"), "db", None),
+        ];
+        for (kind, before, now, expected) in table {
+            let change = Change {
+                revision: 7,
+                kind,
+                object: namespace(now),
+                before: before.map(namespace),
+            };
+            let mut lines = Vec::new();
+            encoder.change(&change, &selector, &mut lines);
+            let found = expected.map(|_| serde_json::from_slice::<Value>(&lines).expect("one line"));
+            match (expected, found) {
+                (Some((event, label)), Some(line)) => {
+                    assert_eq!(line["type"], event);
+                    assert_eq!(line["object"]["metadata"]["labels"]["app"], label);
+                    if event == "DELETED" {
+                        assert_eq!(line["object"]["metadata"]["resourceVersion"], "7");
+                    }
+                }
+                _ => assert!(lines.is_empty(), "{kind:?} {before:?} {now}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Create and update, and how every write reaches the cluster.
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use guideway_model::command::Part;
+use guideway_model::meta::Uid;
+use guideway_model::object::ObjectKey;
+use guideway_model::{Command, Kind, Object, Outcome, Proposal, State};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::answer;
+use crate::body::Payload;
+use crate::candidate::{self, metadata_text};
+use crate::failure::{not_committed, refused};
+use crate::query::{Freshness, WriteParameters};
+use crate::server::Server;
+use crate::status::Status;
+use crate::target::Target;
+
+/// Random characters behind `generateName`.
+const SUFFIX_LENGTH: usize = 5;
+/// Longest prefix taken from `generateName`, so that the name stays a DNS label.
+const PREFIX_LENGTH: usize = 63 - SUFFIX_LENGTH;
+/// Without vowels and look-alikes, so that no words come out.
+const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Names tried before `generateName` gives up.
+const NAME_TRIES: usize = 8;
+
+/// Answers `POST` on a collection.
+pub(crate) async fn create(
+    server: &Server,
+    target: &Target,
+    kind: Kind,
+    parameters: WriteParameters,
+    payload: &Payload,
+) -> Result<Response<Body>, Status> {
+    let mut warnings = Vec::new();
+    let mut body = payload.object(parameters.fields, &mut warnings)?;
+    candidate::place(target, &mut body)?;
+    let prefix = generate_prefix(&body);
+    if let Some(prefix) = &prefix {
+        body["metadata"]["name"] = Value::from(generated_name(prefix));
+    }
+    let mut object = candidate::decode(target, kind, body, parameters.fields, &mut warnings)?;
+    if object.meta().resource_version != 0 {
+        return Err(Status::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    let mut tries = 1;
+    let created = loop {
+        let command = Command::Create {
+            object: object.clone(),
+            uid: Uid(Uuid::new_v4().to_string()),
+        };
+        match (submit(server, command, parameters.dry_run).await, &prefix) {
+            (Err(status), Some(prefix)) if status.is_already_exists() && tries < NAME_TRIES => {
+                tries += 1;
+                object.meta_mut().name = generated_name(prefix);
+            }
+            (result, _) => break result?,
+        }
+    };
+    Ok(answer_object(target, StatusCode::CREATED, &created, &warnings))
+}
+
+/// Answers `PUT` on an object or its status.
+pub(crate) async fn update(
+    server: &Server,
+    target: &Target,
+    kind: Kind,
+    parameters: WriteParameters,
+    payload: &Payload,
+) -> Result<Response<Body>, Status> {
+    let mut warnings = Vec::new();
+    let mut body = payload.object(parameters.fields, &mut warnings)?;
+    candidate::place(target, &mut body)?;
+    let preconditions = candidate::preconditions(&body)?;
+    let (object, part) = if target.status {
+        let key = target.key(kind);
+        let state = server.state(Freshness::Linearizable).await?;
+        let stored = stored(&state, target, &key)?;
+        let object = candidate::decode_status(target, stored, body, parameters.fields, &mut warnings)?;
+        (object, Part::Status)
+    } else {
+        let object = candidate::decode(target, kind, body, parameters.fields, &mut warnings)?;
+        (object, Part::Main)
+    };
+    let command = Command::Replace {
+        object,
+        part,
+        expected: preconditions.version,
+        uid: preconditions.uid,
+    };
+    let updated = submit(server, command, parameters.dry_run).await?;
+    Ok(answer_object(target, StatusCode::OK, &updated, &warnings))
+}
+
+/// Has the cluster carry a command out, or tries it on a copy of the present state; gives the object as it then is.
+pub(crate) async fn submit(server: &Server, command: Command, dry_run: bool) -> Result<Object, Status> {
+    let outcome = if dry_run {
+        let present = server.state(Freshness::Linearizable).await?;
+        rehearse(&mut State::clone(&present), command)
+    } else {
+        let committed = server.cluster.propose(command).await;
+        committed.map_err(|failure| not_committed(&failure))?.outcome
+    };
+    object_of(outcome)
+}
+
+/// Applies a command to a state that nobody else sees.
+pub(crate) fn rehearse(state: &mut State, command: Command) -> Outcome {
+    let time = state.time();
+    state.apply(Proposal { time, command })
+}
+
+/// The object in an outcome, or the refusal as a `Status`.
+pub(crate) fn object_of(outcome: Outcome) -> Result<Object, Status> {
+    match outcome {
+        Outcome::Object(object) => Ok(*object),
+        Outcome::Refused(refusal) => Err(refused(refusal)),
+        other @ (Outcome::Done | Outcome::NodeId(_)) => Err(Status::internal(format!(
+            "a write of an object ended with {other:?}; read the object to see what it did"
+        ))),
+    }
+}
+
+/// A stored object, or 404.
+pub(crate) fn stored<'a>(state: &'a State, target: &Target, key: &ObjectKey) -> Result<&'a Object, Status> {
+    state
+        .get(key)
+        .ok_or_else(|| Status::not_found(&target.resource, &key.name))
+}
+
+/// An object as the answer, with warnings.
+pub(crate) fn answer_object(target: &Target, code: StatusCode, object: &Object, warnings: &[String]) -> Response<Body> {
+    let mut response = answer::json(code, &object.encode(target.version));
+    answer::warn(&mut response, warnings);
+    response
+}
+
+/// The prefix for a name that the server makes; `None` if the body has a name, or no prefix either.
+fn generate_prefix(body: &Value) -> Option<String> {
+    let prefix = metadata_text(body, "generateName");
+    let wanted = metadata_text(body, "name").is_empty() && !prefix.is_empty();
+    wanted.then(|| prefix.chars().take(PREFIX_LENGTH).collect())
+}
+
+fn generated_name(prefix: &str) -> String {
+    let random = Uuid::new_v4().into_bytes();
+    let suffix = random
+        .iter()
+        .take(SUFFIX_LENGTH)
+        .map(|byte| char::from(SUFFIX_ALPHABET[usize::from(*byte) % SUFFIX_ALPHABET.len()]));
+    prefix.chars().chain(suffix).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_are_prefix_and_suffix() {
+        let one = generated_name("web-");
+        assert_eq!(one.len(), "web-".len() + SUFFIX_LENGTH);
+        assert!(one.starts_with("web-"));
+        assert_ne!(one, generated_name("web-"));
+        let body = serde_json::json!({"metadata": {"generateName": "x".repeat(200)}});
+        let prefix = generate_prefix(&body).expect("wanted");
+        assert_eq!(generated_name(&prefix).len(), 63);
+        let named = serde_json::json!({"metadata": {"generateName": "x", "name": "y"}});
+        assert_eq!(generate_prefix(&named), None);
+    }
+}

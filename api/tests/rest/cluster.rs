@@ -1,0 +1,184 @@
+//! A cluster of one that keeps its state in memory: the real state and the real server, without a log under them.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use guideway_api::ports::{Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
+use guideway_api::{Limits, Options, router, serve};
+use guideway_model::meta::{Uid, UnixMillis};
+use guideway_model::node::{NodeFacts, NodeFigures, NodeView, Role};
+use guideway_model::state::Applied;
+use guideway_model::{Command, NodeId, Proposal, State};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// The state, and the failures that a test wants next.
+pub(crate) struct MemoryCluster {
+    applied: watch::Sender<Applied>,
+    /// What every propose answers, if set.
+    pub(crate) propose_failure: Mutex<Option<ProposeFailure>>,
+    /// What every linearizable read answers, if set.
+    pub(crate) read_failure: Mutex<Option<ReadFailure>>,
+    /// While true, proposals are neither applied nor answered.
+    pub(crate) hangs: watch::Sender<bool>,
+    /// What `/readyz` sees.
+    pub(crate) readiness: Mutex<Vec<ReadinessCheck>>,
+}
+
+impl MemoryCluster {
+    pub(crate) fn new() -> MemoryCluster {
+        let cluster = MemoryCluster {
+            applied: watch::Sender::default(),
+            propose_failure: Mutex::default(),
+            read_failure: Mutex::default(),
+            hangs: watch::Sender::new(false),
+            readiness: Mutex::new(vec![ReadinessCheck {
+                name: "caught-up",
+                result: Ok(()),
+            }]),
+        };
+        cluster.apply(Command::InitCluster {
+            cluster: Uid("cluster".to_owned()),
+            hash_seed: [7; 16],
+            uids: [Uid("namespace".to_owned()), Uid("class".to_owned())],
+            node: NodeFacts {
+                name: "one".to_owned(),
+                peer_address: "127.0.0.1:7000".to_owned(),
+                api_url: "http://127.0.0.1:7001".to_owned(),
+                metrics_url: "http://127.0.0.1:7002/metrics".to_owned(),
+                data_address: Some([127, 0, 0, 1].into()),
+                version: "0.1.0".to_owned(),
+                level: 1,
+            },
+        });
+        cluster
+    }
+
+    /// Applies a command as the log would, and shows the result to watchers.
+    pub(crate) fn apply(&self, command: Command) -> Committed {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970")
+            .as_millis();
+        let time = UnixMillis(u64::try_from(now).expect("before the year 500 million"));
+        let mut committed = None;
+        self.applied.send_modify(|applied| {
+            let mut state = State::clone(&applied.state);
+            let outcome = state.apply(Proposal { time, command });
+            applied.index += 1;
+            applied.state = Arc::new(state);
+            committed = Some(Committed {
+                index: applied.index,
+                outcome,
+            });
+        });
+        committed.expect("applied")
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.applied.borrow().state)
+    }
+}
+
+impl Cluster for MemoryCluster {
+    fn watch(&self) -> watch::Receiver<Applied> {
+        self.applied.subscribe()
+    }
+
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, ProposeFailure>> {
+        async move {
+            if let Some(failure) = self.propose_failure.lock().expect("lock").clone() {
+                return Err(failure);
+            }
+            let mut hangs = self.hangs.subscribe();
+            hangs.wait_for(|hangs| !hangs).await.expect("the cluster lives");
+            Ok(self.apply(command))
+        }
+        .boxed()
+    }
+
+    fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {
+        async move {
+            match self.read_failure.lock().expect("lock").clone() {
+                Some(failure) => Err(failure),
+                None => Ok(self.applied.borrow().clone()),
+            }
+        }
+        .boxed()
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Vec<NodeView>> {
+        let applied = self.applied.borrow().clone();
+        async move {
+            let view = |(id, record): (NodeId, &_)| NodeView {
+                id,
+                record: Clone::clone(record),
+                role: Role::Leader,
+                figures: Some(NodeFigures {
+                    applied_index: applied.index,
+                    sessions: 3,
+                    plan_generation: 1,
+                }),
+            };
+            applied.state.nodes().map(view).collect()
+        }
+        .boxed()
+    }
+
+    fn readiness(&self) -> Vec<ReadinessCheck> {
+        self.readiness.lock().expect("lock").clone()
+    }
+}
+
+/// A server on a port of its own; it stops when dropped.
+pub(crate) struct Server {
+    pub(crate) cluster: Arc<MemoryCluster>,
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Server {
+        Server::with_limits(Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Server {
+        let cluster = Arc::new(MemoryCluster::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("address");
+        let options = Options {
+            version: "0.1.0".to_owned(),
+            limits: limits.clone(),
+        };
+        let router = router(Arc::clone(&cluster) as Arc<dyn Cluster>, options);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(serve(listener, router, limits, async {
+            let _dropped = stopped.await.is_err();
+        }));
+        Server {
+            cluster,
+            address,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    /// Asks the server to stop and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).expect("running");
+        }
+        (&mut self.task).await.expect("stopped cleanly");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

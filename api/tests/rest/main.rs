@@ -1,0 +1,19 @@
+//! The API over a real listener and a real state, driven by a plain HTTP client.
+
+mod bodies;
+mod client;
+mod cluster;
+mod crud;
+mod delete;
+mod discovery;
+mod dry_run;
+mod failures;
+mod health;
+mod limits;
+mod lists;
+mod manifests;
+mod nodes;
+mod openapi;
+mod patches;
+mod status_resource;
+mod watches;
