@@ -1,1 +1,30 @@
-//! node
+//! The `guideway` binary: command line, configuration, and the wiring of one node.
+//!
+//! This crate is the only one that knows all the others. It decides when things start and stop and
+//! carries values between them; what the values mean is decided elsewhere.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod node;
+
+mod binds;
+pub mod client;
+mod cluster;
+mod columns;
+mod demo;
+mod exporter;
+mod facts;
+mod guardian;
+mod logging;
+mod membership;
+mod metrics;
+mod planner;
+mod process;
+mod readiness;
+mod reference;
+mod resolver;
+mod run;
+mod shell;
+mod signals;
+mod status;

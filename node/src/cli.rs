@@ -1,0 +1,222 @@
+//! The command line: what can be asked for, and which exit code each failure has.
+
+mod answer;
+mod exit;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::{self, Config, LoadError};
+use crate::demo::{self, DemoOptions};
+use crate::{membership, reference, run, status};
+use answer::print;
+use exit::Failure;
+
+/// Where `--config` looks by default.
+const DEFAULT_CONFIG: &str = "/etc/guideway/guideway.toml";
+
+const AFTER_HELP: &str = "\
+Start here:
+  guideway demo                 three nodes on this machine, with something to connect to
+
+Exit codes:
+  0  done
+  1  failed; the message says what and why
+  2  wrong usage
+  3  the configuration is not valid
+  4  the data folder is not what the command needs: empty, in use, or damaged
+  5  an address or port is not available
+  6  the cluster does not answer, or refused";
+
+/// Clustered layer-4 load balancer: one configuration and one session table on every node.
+#[derive(Debug, Parser)]
+#[command(name = "guideway", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run this node until SIGTERM or SIGINT
+    Run(RunArgs),
+    /// Make a new cluster of which this is the first node
+    Init(ConfigArg),
+    /// Ask a member of a cluster for a place in it
+    Join(JoinArgs),
+    /// Show the nodes of the cluster, and listeners with problems
+    Status(StatusArgs),
+    /// Run a cluster on this machine to play with; Ctrl-C removes it
+    Demo(DemoOptions),
+    /// Check a configuration and print what is in effect
+    CheckConfig(CheckConfigArgs),
+    /// Print what every metric means, as Markdown
+    #[command(hide = true)]
+    MetricsReference,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigArg {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG, env = "GUIDEWAY_CONFIG")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// End when the process with this number has ended
+    #[arg(long, value_name = "PID", hide = true)]
+    stop_with: Option<i32>,
+}
+
+#[derive(Debug, Args)]
+struct JoinArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// peer.listen of any member
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    member: String,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// URL of any node's API; otherwise api.listen of the configuration
+    #[arg(long, value_name = "URL", env = "GUIDEWAY_SERVER", conflicts_with = "config")]
+    server: Option<String>,
+    /// Configuration file of a node on this machine
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct CheckConfigArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print every key with its default and meaning instead, as a file to start from
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Parses the command line, does what it says, and gives the process's exit code.
+pub fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&Failure::Runtime(error)),
+    };
+    let result = runtime.block_on(execute(command));
+    // Lookups and drains that are still under way after a second signal must not hold the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => exit::report(&failure),
+    }
+}
+
+async fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => Ok(run::run(load(&args.config.config)?, args.stop_with).await?),
+        Command::Init(args) => {
+            let config = load(&args.config)?;
+            let node = membership::init(&config).await?;
+            print(&answer::initialised(&config, &args.config, node))
+        }
+        Command::Join(args) => {
+            let config = load(&args.config.config)?;
+            let node = membership::join(&config, &args.member).await?;
+            print(&answer::joined(&config, &args.config.config, node))
+        }
+        Command::Status(args) => {
+            let report = status::fetch(&server(&args)?).await?;
+            print(&match args.output {
+                Output::Table => report.table(),
+                Output::Json => report.json(),
+            })
+        }
+        Command::Demo(options) => Ok(demo::run(options).await?),
+        Command::CheckConfig(args) if args.explain => print(&config::explain()),
+        Command::CheckConfig(args) => {
+            let (_, effective) = Config::load(&args.config.config)?;
+            let file = args.config.config.display();
+            print(&format!("# {file} is valid. In effect:\n{effective}"))
+        }
+        Command::MetricsReference => print(&reference::metrics_page()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut CommandLine::command(), "guideway", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<Config, Failure> {
+    Ok(Config::load(path)?.0)
+}
+
+fn server(args: &StatusArgs) -> Result<String, Failure> {
+    if let Some(server) = &args.server {
+        return Ok(server.clone());
+    }
+    let default = Path::new(DEFAULT_CONFIG);
+    let address = match &args.config {
+        Some(path) => load(path)?.api_listen,
+        None if default.exists() => load(default)?.api_listen,
+        // A file that says nothing but a name has every default.
+        None => {
+            Config::parse(default, "name = \"any\"")
+                .map_err(LoadError::from)?
+                .0
+                .api_listen
+        }
+    };
+    Ok(format!("http://{address}"))
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let rule = "must be HOST:PORT, the peer.listen of a member, such as 127.0.0.1:7444";
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
+        _ => Err(rule.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_member_is_a_host_and_a_port() {
+        for valid in ["127.0.0.1:7444", "[::1]:7444", "node-1:1"] {
+            assert_eq!(host_and_port(valid).as_deref(), Ok(valid));
+        }
+        for invalid in ["", "127.0.0.1", ":7444", "node-1:", "node-1:0", "node-1:65536"] {
+            assert!(host_and_port(invalid).is_err(), "{invalid}");
+        }
+    }
+}

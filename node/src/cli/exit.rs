@@ -1,0 +1,81 @@
+//! Failures of commands, and the exit code of each.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use guideway_consensus::StartError as ConsensusStartError;
+
+use crate::config::LoadError;
+use crate::demo::DemoError;
+use crate::exporter::ExporterError;
+use crate::membership::{InitError, JoinError};
+use crate::node::StartError;
+use crate::run::RunError;
+use crate::status::StatusError;
+
+const FAILED: u8 = 1;
+const CONFIGURATION: u8 = 3;
+const DATA_FOLDER: u8 = 4;
+const ADDRESS: u8 = 5;
+const CLUSTER: u8 = 6;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("the async runtime did not start: {0}")]
+    Runtime(io::Error),
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Init(#[from] InitError),
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error(transparent)]
+    Status(#[from] StatusError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Failure::Runtime(_) | Failure::Output(_) => FAILED,
+            Failure::Config(_) => CONFIGURATION,
+            Failure::Run(RunError::Start(error)) => start_code(error),
+            Failure::Run(_) => FAILED,
+            Failure::Init(_) => DATA_FOLDER,
+            Failure::Join(JoinError::Folder { .. }) => DATA_FOLDER,
+            Failure::Join(_) | Failure::Status(_) => CLUSTER,
+            Failure::Demo(DemoError::Busy(_)) => ADDRESS,
+            Failure::Demo(_) => FAILED,
+        }
+    }
+}
+
+fn start_code(error: &StartError) -> u8 {
+    match error {
+        StartError::ApiBind { .. } | StartError::Metrics(ExporterError::Bind { .. }) => ADDRESS,
+        StartError::Consensus(error) => match error {
+            ConsensusStartError::Bind { .. } => ADDRESS,
+            ConsensusStartError::NotInitialised { .. }
+            | ConsensusStartError::Corrupted { .. }
+            | ConsensusStartError::Io { .. } => DATA_FOLDER,
+            _ => FAILED,
+        },
+        _ => FAILED,
+    }
+}
+
+/// Writes the failure to standard error and gives its code.
+pub(super) fn report(failure: &Failure) -> ExitCode {
+    let line = format!("guideway: {failure}\n");
+    let code = ExitCode::from(failure.code());
+    match io::stderr().lock().write_all(line.as_bytes()) {
+        // Without a standard error the code alone says what it can.
+        Ok(()) | Err(_) => code,
+    }
+}

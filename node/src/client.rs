@@ -1,0 +1,176 @@
+//! A small client of Guideway's own REST API, for `status` and `demo`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{ACCEPT, CONTENT_TYPE};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// Longest answer that is read; a longer one is an error.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Talks to one server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    server: String,
+    http: HyperClient<HttpConnector, Full<Bytes>>,
+    timeout: Duration,
+}
+
+/// Why a request has no useful answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The URL is not one.
+    #[error("{url} is not a URL: {problem}; give one such as http://127.0.0.1:7443")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No connection, or it broke.
+    #[error("{url} does not answer: {problem}")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// The chain of causes.
+        problem: String,
+    },
+    /// The answer did not come in time.
+    #[error("{url} did not answer within {waited:?}")]
+    Timeout {
+        /// What was asked.
+        url: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// The server refused.
+    #[error("{url} answered {status}: {message}")]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// HTTP status.
+        status: StatusCode,
+        /// `message` of the `Status` object, or the body's beginning.
+        message: String,
+    },
+    /// The answer is not JSON.
+    #[error("{url} answered something that is not JSON; is a Guideway API served there?")]
+    NotJson {
+        /// What was asked.
+        url: String,
+    },
+}
+
+impl RequestError {
+    /// Whether the server refused since there is such an object already.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, RequestError::Refused { status, .. } if *status == StatusCode::CONFLICT)
+    }
+}
+
+impl Client {
+    /// A client of `server`, such as `http://127.0.0.1:7443`; each request may take `timeout`.
+    pub fn new(server: &str, timeout: Duration) -> Client {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(timeout));
+        connector.set_nodelay(true);
+        Client {
+            server: server.trim_end_matches('/').to_owned(),
+            http: HyperClient::builder(TokioExecutor::new()).build(connector),
+            timeout,
+        }
+    }
+
+    /// The server's URL, without a slash at the end.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The JSON at `path`.
+    pub async fn get(&self, path: &str) -> Result<Value, RequestError> {
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Creates the object `body` in the collection at `path`.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, RequestError> {
+        self.send(Method::POST, path, Bytes::from(body.to_string())).await
+    }
+
+    /// Replaces the object at `path` with `body`.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, RequestError> {
+        self.send(Method::PUT, path, Bytes::from(body.to_string())).await
+    }
+
+    /// The text at `path`, whatever the status; for the health endpoints.
+    pub async fn probe(&self, path: &str) -> Result<(StatusCode, String), RequestError> {
+        let url = format!("{}{path}", self.server);
+        let (status, body) = self.exchange(Method::GET, &url, Bytes::new()).await?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Value, RequestError> {
+        let url = format!("{}{path}", self.server);
+        let (status, body) = self.exchange(method, &url, body).await?;
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        if status.is_success() {
+            return json.ok_or(RequestError::NotJson { url });
+        }
+        let message = json.as_ref().and_then(|json| json["message"].as_str()).map_or_else(
+            || String::from_utf8_lossy(&body).chars().take(200).collect(),
+            str::to_owned,
+        );
+        Err(RequestError::Refused { url, status, message })
+    }
+
+    async fn exchange(&self, method: Method, url: &str, body: Bytes) -> Result<(StatusCode, Bytes), RequestError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| RequestError::Url {
+                url: url.to_owned(),
+                problem: error.to_string(),
+            })?;
+        let unreachable = |problem| RequestError::Unreachable {
+            url: url.to_owned(),
+            problem,
+        };
+        let answer = async {
+            let response = self
+                .http
+                .request(request)
+                .await
+                .map_err(|error| unreachable(causes(&error)))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+                .collect()
+                .await
+                .map_err(|error| unreachable(causes(error.as_ref())))?;
+            Ok((status, body.to_bytes()))
+        };
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(RequestError::Timeout {
+                url: url.to_owned(),
+                waited: self.timeout,
+            }),
+        }
+    }
+}
+
+/// The innermost cause says what happened; the outer ones only say in which layer.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

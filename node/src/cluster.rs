@@ -1,0 +1,124 @@
+//! The API's view of the cluster, over consensus.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use guideway_api::ports::{Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
+use guideway_consensus::{Consensus, ProposeError, ReadError};
+use guideway_model::node::NodeView;
+use guideway_model::state::Applied;
+use guideway_model::{Command, NodeId};
+use tokio::sync::watch;
+
+use crate::readiness::Readiness;
+
+/// Implements the API's port; translates errors and nothing else.
+pub(crate) struct ConsensusCluster {
+    consensus: Consensus,
+    readiness: Readiness,
+}
+
+impl ConsensusCluster {
+    pub(crate) fn new(consensus: Consensus, readiness: Readiness) -> ConsensusCluster {
+        ConsensusCluster { consensus, readiness }
+    }
+
+    fn propose_failure(&self, error: ProposeError) -> ProposeFailure {
+        match error {
+            ProposeError::NoLeader { .. } => {
+                let (reachable, voters) = self.quorum();
+                ProposeFailure::NoQuorum { reachable, voters }
+            }
+            ProposeError::Unconfirmed { .. } => ProposeFailure::Timeout {
+                may_have_happened: true,
+            },
+            ProposeError::DiskFull {
+                node,
+                path,
+                free_bytes,
+                mark_bytes,
+            } => ProposeFailure::DiskFull {
+                node: self.name_of(NodeId(node)),
+                path: path.display().to_string(),
+                free_bytes,
+                needed_bytes: mark_bytes,
+            },
+            ProposeError::TooLarge { bytes, limit } => ProposeFailure::TooLarge {
+                bytes: bytes as u64,
+                limit_bytes: limit as u64,
+            },
+            ProposeError::StoreFailed { .. } | ProposeError::ShuttingDown => ProposeFailure::Stopped {
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    fn read_failure(&self, error: ReadError) -> ReadFailure {
+        match error {
+            ReadError::NoLeader { .. } => {
+                let (reachable, voters) = self.quorum();
+                ReadFailure::NoQuorum { reachable, voters }
+            }
+            ReadError::Behind { .. } => ReadFailure::Timeout,
+            ReadError::StoreFailed { .. } | ReadError::ShuttingDown => ReadFailure::Stopped {
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// Voters that the cluster last agreed are alive, and all voters. Without a leader nobody updates that
+    /// agreement, so this node, which answers, is counted in any case.
+    fn quorum(&self) -> (u64, u64) {
+        let status = self.consensus.status();
+        let applied = self.consensus.watch();
+        let applied = applied.borrow();
+        let own = self.consensus.node_id();
+        let live =
+            |id: &&NodeId| **id == own || applied.state.nodes().any(|(node, record)| node == **id && record.live);
+        let reachable = status.voters.iter().filter(live).count();
+        (reachable as u64, status.voters.len() as u64)
+    }
+
+    fn name_of(&self, id: NodeId) -> String {
+        let applied = self.consensus.watch();
+        let applied = applied.borrow();
+        let mut nodes = applied.state.nodes();
+        nodes
+            .find(|(node, _)| *node == id)
+            .map_or_else(|| id.to_string(), |(_, record)| record.facts.name.clone())
+    }
+}
+
+impl Cluster for ConsensusCluster {
+    fn watch(&self) -> watch::Receiver<Applied> {
+        self.consensus.watch()
+    }
+
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, ProposeFailure>> {
+        async move {
+            let committed = self.consensus.propose(command).await;
+            committed
+                .map(|committed| Committed {
+                    index: committed.index,
+                    outcome: committed.outcome,
+                })
+                .map_err(|error| self.propose_failure(error))
+        }
+        .boxed()
+    }
+
+    fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {
+        async move {
+            let applied = self.consensus.linearizable().await;
+            applied.map_err(|error| self.read_failure(error))
+        }
+        .boxed()
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Vec<NodeView>> {
+        self.consensus.nodes().boxed()
+    }
+
+    fn readiness(&self) -> Vec<ReadinessCheck> {
+        self.readiness.checks()
+    }
+}

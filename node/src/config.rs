@@ -1,0 +1,228 @@
+//! The configuration file: TOML, read once into types that cannot be wrong.
+//!
+//! Every fault of a file is reported, each with file, line, column, key and rule. Nothing binds or
+//! is written before a whole file is valid.
+
+mod effective;
+mod fault;
+pub(crate) mod keys;
+mod reader;
+mod value;
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::filter::Targets;
+
+pub use effective::{Effective, explain};
+pub use fault::{Fault, Faults};
+use reader::Reader;
+
+/// A valid configuration of one node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Unique name of the node, for people.
+    pub name: String,
+    /// Folder of the replicated store.
+    pub data_dir: PathBuf,
+    /// Where the transport between nodes listens; a loopback address.
+    pub peer_listen: SocketAddr,
+    /// Where the REST API listens; a loopback address.
+    pub api_listen: SocketAddr,
+    /// Where `/metrics` is served; a loopback address.
+    pub metrics_listen: SocketAddr,
+    /// What the data plane is told.
+    pub data: Data,
+    /// Where session records go.
+    pub access_log: AccessLog,
+    /// What the process says of itself.
+    pub log: Log,
+    /// How long a start waits for a leader before it serves the last plan known committed.
+    pub start_wait: Duration,
+    /// How long sessions may go on once the process was told to stop.
+    pub shutdown_deadline: Duration,
+    /// The replicated store.
+    pub store: Store,
+}
+
+/// Settings of the data plane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Data {
+    /// Where listeners without `spec.addresses` are bound; `None` is all addresses.
+    pub address: Option<IpAddr>,
+    /// Relay threads.
+    pub threads: NonZeroUsize,
+    /// Addresses that connections to endpoints come from; empty lets the kernel choose.
+    pub source_addresses: Vec<IpAddr>,
+    /// How long one attempt to reach an endpoint may take.
+    pub connect_timeout: Duration,
+    /// How long a session may be silent.
+    pub idle_timeout: Duration,
+}
+
+/// Settings of the access log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub target: AccessLogTarget,
+    /// Whether a session's start is written too, not only its end.
+    pub open_lines: bool,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// Settings of the process log, which goes to standard error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Which lines are written.
+    pub level: Targets,
+    /// How they look.
+    pub format: LogFormat,
+}
+
+/// How process log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Settings of the replicated store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Bytes of log after which a snapshot is written and the log is cut.
+    pub snapshot_log_bytes: u64,
+    /// Free bytes of the file system below which writes are refused.
+    pub free_space_mark: u64,
+}
+
+/// Why a configuration could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read the configuration {}: {source}\nName another file with --config FILE; `guideway check-config --explain` prints one to start from.", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file breaks rules.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+impl Config {
+    /// Reads and validates a file.
+    pub fn load(path: &Path) -> Result<(Config, Effective), LoadError> {
+        let text = std::fs::read_to_string(path).map_err(|source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Config::parse(path, &text)?)
+    }
+
+    /// Validates `text`; `file` only names it in faults.
+    pub fn parse(file: &Path, text: &str) -> Result<(Config, Effective), Faults> {
+        let mut reader = Reader::new(file, text)?;
+        let config = read(&mut reader);
+        if config.is_some() {
+            refuse_shared_addresses(&mut reader, config.as_ref());
+        }
+        let (effective, faults) = reader.finish();
+        match config {
+            Some(config) if faults.is_empty() => Ok((config, effective)),
+            _ => Err(Faults(faults)),
+        }
+    }
+}
+
+fn read(reader: &mut Reader<'_>) -> Option<Config> {
+    let name = reader.read(&keys::NAME, value::node_name);
+    let data_dir = reader.read(&keys::DATA_DIR, value::absolute_path);
+    let peer_listen = reader.read(&keys::PEER_LISTEN, value::loopback);
+    let api_listen = reader.read(&keys::API_LISTEN, value::loopback);
+    let metrics_listen = reader.read(&keys::METRICS_LISTEN, value::loopback);
+    let data = read_data(reader);
+    let access_target = reader.read(&keys::ACCESS_LOG_TO, value::access_log_target);
+    let open_lines = reader.read(&keys::ACCESS_LOG_OPEN_LINES, value::boolean);
+    let level = reader.read(&keys::LOG_LEVEL, value::log_level);
+    let format = reader.read(&keys::LOG_FORMAT, value::log_format);
+    let start_wait = reader.read(&keys::START_WAIT, value::start_wait);
+    let shutdown_deadline = reader.read(&keys::SHUTDOWN_DEADLINE, value::shutdown_deadline);
+    let snapshot_log_bytes = reader.read(&keys::SNAPSHOT_LOG_BYTES, value::snapshot_log_bytes);
+    let free_space_mark = reader.read(&keys::FREE_SPACE_MARK, value::free_space_mark);
+    Some(Config {
+        name: name?,
+        data_dir: data_dir?,
+        peer_listen: peer_listen?,
+        api_listen: api_listen?,
+        metrics_listen: metrics_listen?,
+        data: data?,
+        access_log: AccessLog {
+            target: access_target?,
+            open_lines: open_lines?,
+        },
+        log: Log {
+            level: level?,
+            format: format?,
+        },
+        start_wait: start_wait?,
+        shutdown_deadline: shutdown_deadline?,
+        store: Store {
+            snapshot_log_bytes: snapshot_log_bytes?,
+            free_space_mark: free_space_mark?,
+        },
+    })
+}
+
+fn read_data(reader: &mut Reader<'_>) -> Option<Data> {
+    let address = reader.read(&keys::DATA_ADDRESS, value::data_address);
+    let threads = reader.read(&keys::DATA_THREADS, value::threads);
+    let source_addresses = reader.read(&keys::DATA_SOURCE_ADDRESSES, value::source_addresses);
+    let connect_timeout = reader.read(&keys::DATA_CONNECT_TIMEOUT, value::connect_timeout);
+    let idle_timeout = reader.read(&keys::DATA_IDLE_TIMEOUT, value::idle_timeout);
+    Some(Data {
+        address: address?,
+        threads: threads?,
+        source_addresses: source_addresses?,
+        connect_timeout: connect_timeout?,
+        idle_timeout: idle_timeout?,
+    })
+}
+
+fn refuse_shared_addresses(reader: &mut Reader<'_>, config: Option<&Config>) {
+    let Some(config) = config else { return };
+    let listens = [
+        (&keys::PEER_LISTEN, config.peer_listen),
+        (&keys::API_LISTEN, config.api_listen),
+        (&keys::METRICS_LISTEN, config.metrics_listen),
+    ];
+    for (index, (key, address)) in listens.iter().enumerate() {
+        if let Some((earlier, _)) = listens[..index].iter().find(|(_, other)| other == address) {
+            reader.fault(
+                key,
+                format!(
+                    "{address} is also {}; each needs an address and port of its own",
+                    earlier.name
+                ),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

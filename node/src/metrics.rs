@@ -1,0 +1,117 @@
+//! Metrics of the process itself: names, units and where each number comes from.
+//!
+//! | name | unit | meaning |
+//! |---|---|---|
+//! | `guideway_build_info{version}` | 1 | version of the binary |
+//! | `guideway_node_ready` | 0 or 1 | whether `/readyz` says yes |
+//! | `guideway_node_plan_generation` | number | generation of the plan that was last handed to the data plane |
+//! | `guideway_node_plan_compile_seconds` | histogram | time to compile one plan |
+//! | `guideway_node_resolve_failures_total` | count | names of endpoints that did not resolve |
+//! | `guideway_node_bind_reports_total{result}` | count | reports of bind results, `committed` or `failed` |
+//! | `guideway_process_start_time_seconds` | Unix time | when the process started |
+//! | `guideway_process_cpu_seconds` | seconds | user and system time |
+//! | `guideway_process_resident_memory_bytes` | bytes | resident memory |
+//! | `guideway_process_open_fds`, `guideway_process_max_fds` | count | file descriptors and their limit |
+//! | `guideway_process_threads` | count | threads |
+
+use metrics::{Counter, Gauge, Histogram, Unit};
+
+use crate::process;
+
+/// Handles, resolved once at start.
+#[derive(Clone)]
+pub(crate) struct NodeMetrics {
+    /// `guideway_node_ready`
+    pub ready: Gauge,
+    /// `guideway_node_plan_generation`
+    pub plan_generation: Gauge,
+    /// `guideway_node_plan_compile_seconds`
+    pub plan_compile_seconds: Histogram,
+    /// `guideway_node_resolve_failures_total`
+    pub resolve_failures: Counter,
+    /// `guideway_node_bind_reports_total{result="committed"}`
+    pub bind_reports_committed: Counter,
+    /// `guideway_node_bind_reports_total{result="failed"}`
+    pub bind_reports_failed: Counter,
+    start_time: Gauge,
+    cpu_seconds: Gauge,
+    resident: Gauge,
+    open_fds: Gauge,
+    max_fds: Gauge,
+    threads: Gauge,
+}
+
+impl NodeMetrics {
+    /// Describes the metrics and resolves their handles in the process's recorder.
+    pub(crate) fn register() -> NodeMetrics {
+        describe();
+        metrics::gauge!("guideway_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        let reports = |result| metrics::counter!("guideway_node_bind_reports_total", "result" => result);
+        NodeMetrics {
+            ready: metrics::gauge!("guideway_node_ready"),
+            plan_generation: metrics::gauge!("guideway_node_plan_generation"),
+            plan_compile_seconds: metrics::histogram!("guideway_node_plan_compile_seconds"),
+            resolve_failures: metrics::counter!("guideway_node_resolve_failures_total"),
+            bind_reports_committed: reports("committed"),
+            bind_reports_failed: reports("failed"),
+            start_time: metrics::gauge!("guideway_process_start_time_seconds"),
+            cpu_seconds: metrics::gauge!("guideway_process_cpu_seconds"),
+            resident: metrics::gauge!("guideway_process_resident_memory_bytes"),
+            open_fds: metrics::gauge!("guideway_process_open_fds"),
+            max_fds: metrics::gauge!("guideway_process_max_fds"),
+            threads: metrics::gauge!("guideway_process_threads"),
+        }
+    }
+
+    /// Reads the process's own figures; called before each scrape.
+    pub(crate) fn refresh(&self) {
+        let Ok(figures) = process::Figures::read() else {
+            return;
+        };
+        self.start_time.set(figures.start_time_seconds);
+        self.cpu_seconds.set(figures.cpu_seconds);
+        self.resident.set(figures.resident_bytes);
+        self.open_fds.set(figures.open_fds);
+        self.max_fds.set(figures.max_fds);
+        self.threads.set(figures.threads);
+    }
+}
+
+/// Says what each metric means.
+pub(crate) fn describe() {
+    metrics::describe_gauge!("guideway_build_info", "Always 1, by version of the binary");
+    metrics::describe_gauge!("guideway_node_ready", "1 while /readyz says yes, else 0");
+    metrics::describe_gauge!(
+        "guideway_node_plan_generation",
+        "Generation of the plan that was last handed to the data plane"
+    );
+    metrics::describe_histogram!(
+        "guideway_node_plan_compile_seconds",
+        Unit::Seconds,
+        "Time to compile one plan"
+    );
+    metrics::describe_counter!(
+        "guideway_node_resolve_failures_total",
+        Unit::Count,
+        "Names of endpoints that did not resolve"
+    );
+    metrics::describe_counter!(
+        "guideway_node_bind_reports_total",
+        Unit::Count,
+        "Reports of bind results to the cluster, by result (committed, failed)"
+    );
+    metrics::describe_gauge!(
+        "guideway_process_start_time_seconds",
+        Unit::Seconds,
+        "Unix time at which the process started"
+    );
+    metrics::describe_gauge!("guideway_process_cpu_seconds", Unit::Seconds, "User and system time");
+    metrics::describe_gauge!("guideway_process_resident_memory_bytes", Unit::Bytes, "Resident memory");
+    metrics::describe_gauge!("guideway_process_open_fds", Unit::Count, "Open file descriptors");
+    metrics::describe_gauge!(
+        "guideway_process_max_fds",
+        Unit::Count,
+        "Most file descriptors the process may open"
+    );
+    metrics::describe_gauge!("guideway_process_threads", Unit::Count, "Threads");
+}

@@ -1,0 +1,208 @@
+//! The start order of a node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guideway_api::{Limits, Options};
+use guideway_consensus::{Consensus, Tuning};
+use guideway_dataplane::DataPlane;
+use guideway_model::Incarnation;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::{Node, Slot, StartError, Tasks};
+use crate::binds::{BindReporter, BindsChanged};
+use crate::cluster::ConsensusCluster;
+use crate::config::{AccessLogTarget, Config};
+use crate::facts::{self, VERSION};
+use crate::metrics::NodeMetrics;
+use crate::planner::Planner;
+use crate::readiness::Readiness;
+use crate::{exporter, resolver};
+
+/// How long one try to learn the commit index may take after a stale start; then it is tried again.
+const CATCH_UP_TRY: Duration = Duration::from_secs(60);
+
+/// Pause between two such tries: one may fail at once, with the store for example.
+const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Starts everything that `config` asks for; returns when the node serves.
+    ///
+    /// # Errors
+    /// What could not be started; everything started before it has been dropped.
+    pub async fn start(config: &Config) -> Result<Node, StartError> {
+        let recorder = exporter::recorder()?;
+        let metrics = NodeMetrics::register();
+        let readiness = Readiness::new(metrics.ready.clone());
+        let mut workers = Tasks::new();
+        let mut servers = Tasks::new();
+        exporter::start(
+            &mut servers.running,
+            config.metrics_listen,
+            recorder,
+            metrics.clone(),
+            servers.stop.subscribe(),
+        )
+        .await?;
+
+        let incarnation = incarnation();
+        let slot = Slot::default();
+        let consensus = Consensus::start(consensus_config(config, incarnation, slot.clone())).await?;
+        slot.follow(consensus.watch());
+        tracing::info!(node = %consensus.node_id(), name = config.name, peer = %config.peer_listen, "the replicated log is open");
+        catch_up(config, &consensus, &readiness, &mut workers).await;
+
+        let (observer, binds_changed) = BindsChanged::new();
+        let data_plane = Arc::new(DataPlane::start(data_plane_config(config), Arc::new(observer))?);
+        slot.fill(data_plane.clone());
+        let mut planner = Planner::new(consensus.watch(), data_plane.clone(), metrics.clone());
+        planner.activate().await.map_err(StartError::Plan)?;
+        readiness.data_plane_runs();
+        workers.running.spawn(planner.run(workers.stop.subscribe()));
+        let reporter = BindReporter {
+            consensus: consensus.clone(),
+            incarnation,
+            data_plane: data_plane.clone(),
+            changed: binds_changed,
+            metrics: metrics.clone(),
+        };
+        workers.running.spawn(reporter.run(workers.stop.subscribe()));
+        let resolving = resolver::run(consensus.clone(), metrics, workers.stop.subscribe());
+        workers.running.spawn(resolving);
+        serve_api(config, &consensus, &readiness, &mut servers).await?;
+        Ok(Node {
+            id: consensus.node_id(),
+            consensus,
+            data_plane,
+            slot,
+            readiness,
+            workers,
+            servers,
+            shutdown_deadline: config.shutdown_deadline,
+        })
+    }
+}
+
+impl Tasks {
+    fn new() -> Tasks {
+        Tasks {
+            running: JoinSet::new(),
+            stop: watch::channel(false).0,
+        }
+    }
+}
+
+/// Random, so that no two starts of a node are taken for one.
+fn incarnation() -> Incarnation {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    Incarnation(high ^ low)
+}
+
+fn consensus_config(config: &Config, incarnation: Incarnation, slot: Slot) -> guideway_consensus::Config {
+    guideway_consensus::Config {
+        data_dir: config.data_dir.clone(),
+        peer_listen: config.peer_listen,
+        facts: facts::facts(config),
+        incarnation,
+        figures: Arc::new(move || slot.figures()),
+        tuning: Tuning {
+            snapshot_log_bytes: config.store.snapshot_log_bytes,
+            free_space_mark: config.store.free_space_mark,
+            ..Tuning::default()
+        },
+    }
+}
+
+fn data_plane_config(config: &Config) -> guideway_dataplane::Config {
+    let target = match &config.access_log.target {
+        AccessLogTarget::Off => guideway_dataplane::AccessLogTarget::Off,
+        AccessLogTarget::Stdout => guideway_dataplane::AccessLogTarget::Stdout,
+        AccessLogTarget::File(path) => guideway_dataplane::AccessLogTarget::File(path.clone()),
+    };
+    guideway_dataplane::Config {
+        threads: config.data.threads,
+        data_address: config.data.address,
+        source_addresses: config.data.source_addresses.clone(),
+        connect_timeout: config.data.connect_timeout,
+        idle_timeout: config.data.idle_timeout,
+        access_log: guideway_dataplane::AccessLogConfig {
+            target,
+            open_lines: config.access_log.open_lines,
+        },
+        ..guideway_dataplane::Config::default()
+    }
+}
+
+/// Waits for a leader to name the commit index and for this node to apply it. Without one within `start.wait` the
+/// node goes on with what it knows committed, and a task waits on.
+async fn catch_up(config: &Config, consensus: &Consensus, readiness: &Readiness, workers: &mut Tasks) {
+    match consensus.caught_up(config.start_wait).await {
+        Ok(index) => {
+            tracing::info!(index, "applied what was committed before this start");
+            readiness.caught_up();
+        }
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                applied = consensus.status().last_applied,
+                "stale: no leader has said what is committed; serving the last configuration known committed"
+            );
+            let stop = workers.stop.subscribe();
+            workers
+                .running
+                .spawn(look_on(consensus.clone(), readiness.clone(), stop));
+        }
+    }
+}
+
+/// Waits for a leader as long as it takes; then has nothing to do but to be stopped.
+async fn look_on(consensus: Consensus, readiness: Readiness, mut stop: watch::Receiver<bool>) {
+    let caught_up = async {
+        let index = loop {
+            match consensus.caught_up(CATCH_UP_TRY).await {
+                Ok(index) => break index,
+                Err(_) => tokio::time::sleep(CATCH_UP_PAUSE).await,
+            }
+        };
+        tracing::info!(index, "no longer stale");
+        readiness.caught_up();
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = caught_up => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn serve_api(
+    config: &Config,
+    consensus: &Consensus,
+    readiness: &Readiness,
+    servers: &mut Tasks,
+) -> Result<(), StartError> {
+    let address = config.api_listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::ApiBind { address, source })?;
+    let limits = Limits::default();
+    let cluster = ConsensusCluster::new(consensus.clone(), readiness.clone());
+    let options = Options {
+        version: VERSION.to_owned(),
+        limits: limits.clone(),
+    };
+    let router = guideway_api::router(Arc::new(cluster), options);
+    let mut stop = servers.stop.subscribe();
+    servers.running.spawn(async move {
+        let stopped = async move {
+            // A sender that is gone means the node is gone.
+            if stop.wait_for(|stop| *stop).await.is_err() {
+                tracing::debug!("API: the node went away without saying stop");
+            }
+        };
+        guideway_api::serve(listener, router, limits, stopped).await;
+    });
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! From applied state to the data plane.
+//!
+//! One task lives here. It owns the last plan and works on a blocking thread, since compiling may take
+//! milliseconds that other tasks of the runtime need. States that arrive while it works are coalesced by
+//! the watch: only the newest is compiled. It ends when the stop signal fires; a plan that is then being
+//! compiled is still handed over.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use guideway_dataplane::DataPlane;
+use guideway_model::Plan;
+use guideway_model::plan;
+use guideway_model::state::Applied;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+
+use crate::metrics::NodeMetrics;
+
+/// Follows the applied state.
+pub(crate) struct Planner {
+    applied: watch::Receiver<Applied>,
+    data_plane: Arc<DataPlane>,
+    metrics: NodeMetrics,
+    previous: Option<Arc<Plan>>,
+}
+
+impl Planner {
+    pub(crate) fn new(applied: watch::Receiver<Applied>, data_plane: Arc<DataPlane>, metrics: NodeMetrics) -> Planner {
+        Planner {
+            applied,
+            data_plane,
+            metrics,
+            previous: None,
+        }
+    }
+
+    /// Compiles the newest state and hands the plan over. An error is a panic of the compiler.
+    pub(crate) async fn activate(&mut self) -> Result<(), JoinError> {
+        let applied = self.applied.borrow_and_update().clone();
+        let previous = self.previous.clone();
+        let data_plane = self.data_plane.clone();
+        let metrics = self.metrics.clone();
+        let work = move || {
+            let started = Instant::now();
+            let plan = Arc::new(plan::compile(&applied.state, previous.as_deref()));
+            metrics.plan_compile_seconds.record(started.elapsed());
+            metrics.plan_generation.set(gauge_value(plan.generation));
+            tracing::debug!(
+                index = applied.index,
+                generation = plan.generation,
+                listeners = plan.listeners.len(),
+                elapsed = ?started.elapsed(),
+                "plan handed to the data plane"
+            );
+            data_plane.apply(plan.clone());
+            plan
+        };
+        self.previous = Some(tokio::task::spawn_blocking(work).await?);
+        Ok(())
+    }
+
+    /// Activates the newest state after each change, until `stop`.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                changed = self.applied.changed() => if changed.is_err() { return },
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            if let Err(error) = self.activate().await {
+                tracing::error!(%error, "compiling a plan failed; the data plane goes on with the one before");
+            }
+        }
+    }
+}
+
+/// Gauges are floats; generations stay below 2^53 for longer than a cluster lives.
+fn gauge_value(generation: u64) -> f64 {
+    generation as f64
+}

@@ -1,0 +1,154 @@
+//! Commands that end by themselves: what they print and with which code they exit.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::addresses::Block;
+use crate::process::{argument, expect};
+
+/// A configuration file in a folder of its own, on addresses of its own.
+struct Setting {
+    folder: TempDir,
+    block: Block,
+}
+
+impl Setting {
+    fn new() -> Setting {
+        Setting {
+            folder: tempfile::tempdir().expect("a temporary folder can be made"),
+            block: Block::claim(),
+        }
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn write(&self, text: &str) -> String {
+        let path = self.folder.path().join("guideway.toml");
+        std::fs::write(&path, text).expect("the folder is writable");
+        argument(&path)
+    }
+
+    fn valid(&self) -> String {
+        let host = self.block.host(1);
+        self.write(&format!(
+            "name = \"node-1\"\ndata_dir = \"{}\"\n\
+             peer.listen = \"{host}:7444\"\napi.listen = \"{host}:7443\"\nmetrics.listen = \"{host}:7445\"\n",
+            self.data_dir().display()
+        ))
+    }
+}
+
+#[tokio::test]
+async fn version_and_usage() {
+    let (out, _) = expect(0, ["--version"]).await;
+    assert_eq!(out, concat!("guideway ", env!("CARGO_PKG_VERSION"), "\n"));
+    let (out, _) = expect(0, ["--help"]).await;
+    assert!(out.contains("Exit codes:") && out.contains("guideway demo"), "{out}");
+    expect(2, ["frobnicate"]).await;
+    let (_, err) = expect(2, ["join", "--member", "nowhere"]).await;
+    assert!(err.contains("must be HOST:PORT"), "{err}");
+    let (_, err) = expect(2, ["demo", "--base-address", "10.0.0.1"]).await;
+    assert!(err.contains("127.0.0.0/8"), "{err}");
+}
+
+#[tokio::test]
+async fn every_fault_of_a_configuration_is_printed_and_nothing_starts() {
+    let setting = Setting::new();
+    let file = setting.write("name = \"Node\"\ncolour = 1\n[api]\nlisten = \"0.0.0.0:7443\"\n");
+    for command in [["check-config", "--config"], ["run", "--config"], ["init", "--config"]] {
+        let (out, err) = expect(3, [command[0], command[1], &file]).await;
+        assert_eq!(out, "");
+        let lines: Vec<&str> = err.lines().collect();
+        assert!(lines[0].contains(":1:8: name: found \"Node\"; must be a name"), "{err}");
+        assert!(lines[1].contains(":2:1: colour: no such key"), "{err}");
+        assert!(
+            lines[2].contains(":4:10: api.listen: found \"0.0.0.0:7443\"; must be"),
+            "{err}"
+        );
+        assert!(lines[3].starts_with("3 faults; nothing was started."), "{err}");
+    }
+    assert!(!setting.data_dir().exists());
+}
+
+#[tokio::test]
+async fn the_explained_and_the_effective_configuration_are_valid_files() {
+    let setting = Setting::new();
+    let (explained, _) = expect(0, ["check-config", "--explain"]).await;
+    let file = setting.write(&explained);
+    let (effective, _) = expect(0, ["check-config", "--config", &file]).await;
+    assert!(effective.starts_with(&format!("# {file} is valid.")), "{effective}");
+    let file = setting.write(&effective);
+    expect(0, ["check-config", "--config", &file]).await;
+}
+
+#[tokio::test]
+async fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (out, _) = expect(0, ["completions", shell]).await;
+        assert!(
+            out.contains("check-config") && !out.contains("stop-with\\["),
+            "{shell}: {out}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn status_of_nobody_says_whom_it_asked() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    let (_, err) = expect(6, ["status", "--config", &file]).await;
+    let url = format!("http://{}:7443", setting.block.host(1));
+    assert!(err.contains(&url) && err.contains("does not answer"), "{err}");
+    assert!(err.contains("--server URL"), "{err}");
+    let (_, err) = expect(6, ["status", "--server", "not a url"]).await;
+    assert!(err.contains("http://127.0.0.1:7443"), "{err}");
+}
+
+#[tokio::test]
+async fn a_node_without_a_place_says_how_to_get_one() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    let (_, err) = expect(4, ["run", "--config", &file]).await;
+    assert!(err.contains(&argument(&setting.data_dir())), "{err}");
+    assert!(err.contains("init") && err.contains("join"), "{err}");
+}
+
+#[tokio::test]
+async fn joining_names_the_member_that_was_asked() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    let member = format!("{}:7444", setting.block.host(9));
+    let (_, err) = expect(6, ["join", "--config", &file, "--member", &member]).await;
+    assert!(err.contains(&format!("asked member {member}")), "{err}");
+}
+
+#[tokio::test]
+async fn a_cluster_is_made_once() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    let (out, _) = expect(0, ["init", "--config", &file]).await;
+    assert!(out.contains("node-1 is node 1"), "{out}");
+    assert!(out.contains(&format!("guideway run --config {file}")), "{out}");
+    let (_, err) = expect(4, ["init", "--config", &file]).await;
+    assert!(err.contains(&argument(&setting.data_dir())), "{err}");
+    let member = format!("{}:7444", setting.block.host(9));
+    let (_, err) = expect(4, ["join", "--config", &file, "--member", &member]).await;
+    assert!(err.contains(&argument(&setting.data_dir())), "{err}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_with_its_key() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    expect(0, ["init", "--config", &file]).await;
+    for (key, port) in [("metrics.listen", 7445), ("peer", 7444), ("api.listen", 7443)] {
+        let taken = std::net::TcpListener::bind((setting.block.host(1), port)).expect("the block is ours");
+        let (_, err) = expect(5, ["run", "--config", &file]).await;
+        let address = taken.local_addr().expect("it is bound").to_string();
+        let line = err.lines().last().unwrap_or_default();
+        assert!(line.contains(key) && line.contains(&address), "{err}");
+    }
+}
