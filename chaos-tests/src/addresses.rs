@@ -1,0 +1,79 @@
+//! Loopback addresses that belong to one test at a time.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+/// A /24 of 127.0.0.0/8 that no other test of this machine uses while this value lives.
+///
+/// Nodes take .1 and up, endpoints .100 and up, clients .200 and up.
+#[derive(Debug)]
+pub struct Addresses {
+    second: u8,
+    third: u8,
+    /// Bound to .254 of the block: the claim on it, given back by the kernel even after a crash.
+    _claim: UdpSocket,
+}
+
+/// Any fixed number does: only claims use .254.
+const CLAIM_PORT: u16 = 19_999;
+
+impl Addresses {
+    /// Claims a block.
+    pub fn claim() -> Addresses {
+        let start = RandomState::new().hash_one(std::process::id());
+        for attempt in 0..1000 {
+            let [second, third, ..] = start.wrapping_add(attempt * 251).to_le_bytes();
+            // The low blocks are where people and distributions put things of their own.
+            if second < 64 {
+                continue;
+            }
+            let claim = SocketAddr::from((Ipv4Addr::new(127, second, third, 254), CLAIM_PORT));
+            if let Ok(claim) = UdpSocket::bind(claim) {
+                return Addresses {
+                    second,
+                    third,
+                    _claim: claim,
+                };
+            }
+        }
+        panic!("no free block of loopback addresses after 1000 attempts");
+    }
+
+    /// First node; the others follow it.
+    pub fn base(&self) -> Ipv4Addr {
+        self.host(1)
+    }
+
+    /// Where endpoint `number` (from 0) serves.
+    pub fn endpoint(&self, number: u8) -> Ipv4Addr {
+        assert!(number < 100, "endpoints have 100 addresses");
+        self.host(100 + number)
+    }
+
+    /// Where client `number` (from 0) dials from.
+    pub fn client(&self, number: u8) -> Ipv4Addr {
+        assert!(number < 50, "clients have 50 addresses");
+        self.host(200 + number)
+    }
+
+    /// A port that is free on each of `addresses` now; nobody else uses these addresses.
+    pub fn free_port(&self, addresses: &[IpAddr]) -> u16 {
+        for _ in 0..100 {
+            let first = TcpListener::bind((addresses[0], 0)).expect("a loopback address has free ports");
+            let port = first.local_addr().expect("a bound socket has an address").port();
+            let rest: Result<Vec<TcpListener>, _> = addresses[1..]
+                .iter()
+                .map(|address| TcpListener::bind((*address, port)))
+                .collect();
+            if rest.is_ok() {
+                return port;
+            }
+        }
+        panic!("no port is free on all of {addresses:?}");
+    }
+
+    fn host(&self, last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.second, self.third, last)
+    }
+}

@@ -1,0 +1,243 @@
+//! A real PostgreSQL server and its clients.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+
+use rustix::process::{Signal, geteuid};
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::wait;
+
+/// The password of the superuser `postgres`: local to a test's own loopback address.
+const PASSWORD: &str = "guideway";
+
+/// A running server in a folder of its own; ends when dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    binaries: PathBuf,
+    address: SocketAddr,
+    /// Dropped before the folder it works in.
+    server: Process,
+    _folder: TempDir,
+}
+
+impl Postgres {
+    /// Creates a database cluster and serves it on a free port of `address`.
+    ///
+    /// PostgreSQL refuses to run as root; then it runs as `nobody`.
+    pub fn start(address: impl Into<IpAddr>) -> Postgres {
+        let address = address.into();
+        let binaries = newest_binaries();
+        let folder = tempfile::Builder::new()
+            .prefix("guideway-postgres-")
+            .tempdir()
+            .expect("a temporary folder can be made");
+        let data = folder.path().join("data");
+        let password_file = folder.path().join("password");
+        std::fs::write(&password_file, PASSWORD).expect("the password can be written");
+        if geteuid().is_root() {
+            check(Command::new("chown").args(["-R", "nobody:nogroup"]).arg(folder.path()));
+        }
+        let mut initdb = Command::new("setpriv");
+        initdb
+            .args(drop_root())
+            .arg(binaries.join("initdb"))
+            .args([
+                "--no-sync",
+                "--username=postgres",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+            ])
+            .arg(format!("--pwfile={}", password_file.display()))
+            .arg(&data);
+        check(&mut initdb);
+        let port = free_port(address);
+        let mut arguments = drop_root();
+        arguments.extend([
+            binaries.join("postgres").display().to_string(),
+            "-D".into(),
+            data.display().to_string(),
+            "-h".into(),
+            address.to_string(),
+            "-p".into(),
+            port.to_string(),
+            "-k".into(),
+            folder.path().display().to_string(),
+            "-c".into(),
+            "fsync=off".into(),
+        ]);
+        let mut server = Process::start("setpriv", arguments);
+        let postgres_address = SocketAddr::new(address, port);
+        wait::until("PostgreSQL answers", || {
+            assert!(server.exited().is_none(), "PostgreSQL ended:\n{}", server.tail());
+            let answer = client(&binaries, "psql", postgres_address)
+                .args(["-c", "select 1"])
+                .output()
+                .map_err(|error| error.to_string())?;
+            if answer.status.success() {
+                Ok(())
+            } else {
+                Err(text(&answer))
+            }
+        });
+        Postgres {
+            binaries,
+            address: postgres_address,
+            server,
+            _folder: folder,
+        }
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs SQL by `psql` through `server`; the rows without headers, or what went wrong.
+    pub fn psql(&self, server: SocketAddr, sql: &str) -> Result<String, String> {
+        let output = client(&self.binaries, "psql", server)
+            .args([
+                "--no-align",
+                "--tuples-only",
+                "--quiet",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-c",
+                sql,
+            ])
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            Err(text(&output))
+        }
+    }
+
+    /// Opens a `psql` that stays connected through `server` and runs what it is sent.
+    pub fn psql_session(&self, server: SocketAddr) -> PsqlSession {
+        let mut child = client(&self.binaries, "psql", server)
+            .args(["--no-align", "--tuples-only", "--quiet", "-v", "ON_ERROR_STOP=1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("psql can be started");
+        let stdin = child.stdin.take();
+        PsqlSession { child, stdin }
+    }
+
+    /// Runs `pgbench` through `server` to its end; its report, or what went wrong.
+    pub fn pgbench(&self, server: SocketAddr, arguments: &[&str]) -> Result<String, String> {
+        let output = client(&self.binaries, "pgbench", server)
+            .args(arguments)
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(text(&output))
+        } else {
+            Err(text(&output))
+        }
+    }
+}
+
+/// An open `psql`.
+#[derive(Debug)]
+pub struct PsqlSession {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl PsqlSession {
+    /// Sends a line of SQL.
+    pub fn send(&mut self, sql: &str) {
+        let stdin = self.stdin.as_mut().expect("open until finish");
+        writeln!(stdin, "{sql}").expect("psql reads what it is sent");
+        stdin.flush().expect("psql reads what it is sent");
+    }
+
+    /// Ends the session; what it printed, or what went wrong.
+    pub fn finish(mut self) -> Result<String, String> {
+        drop(self.stdin.take());
+        let output = self.child.wait_with_output().map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            Err(text(&output))
+        }
+    }
+}
+
+fn client(binaries: &Path, program: &str, server: SocketAddr) -> Command {
+    let mut command = Command::new(binaries.join(program));
+    command
+        .env("PGHOST", server.ip().to_string())
+        .env("PGPORT", server.port().to_string())
+        .env("PGUSER", "postgres")
+        .env("PGDATABASE", "postgres")
+        .env("PGPASSWORD", PASSWORD)
+        .env("PGCONNECT_TIMEOUT", "60")
+        .env("PGSSLMODE", "disable")
+        .env("PGGSSENCMODE", "disable")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Arguments of `setpriv` that make its program run as `nobody` if the test is root, and end with it.
+fn drop_root() -> Vec<String> {
+    let mut arguments: Vec<&str> = vec!["--pdeathsig", "INT"];
+    if geteuid().is_root() {
+        arguments.extend(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+    }
+    arguments.push("--");
+    arguments.into_iter().map(str::to_owned).collect()
+}
+
+/// Debian keeps server programs of each version in a folder that is not on PATH.
+fn newest_binaries() -> PathBuf {
+    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            let binaries = entry.path().join("bin");
+            binaries.join("initdb").exists().then_some((version, binaries))
+        })
+        .collect();
+    found.sort();
+    let (_, newest) = found
+        .pop()
+        .expect("PostgreSQL is needed: apt-get install -y --no-install-recommends postgresql");
+    newest
+}
+
+fn free_port(address: IpAddr) -> u16 {
+    let socket = TcpListener::bind((address, 0)).expect("a loopback address has free ports");
+    socket.local_addr().expect("a bound socket has an address").port()
+}
+
+fn check(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", text(&output));
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}: {}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // SIGTERM would wait for clients; SIGINT ends their sessions.
+        self.server.signal(Signal::INT);
+    }
+}
