@@ -1,0 +1,18 @@
+# The two commands of this house are `make demo` and `make test`. What they do is in scripts/.
+
+.PHONY: demo test soak generate deny
+
+demo: ## Build, then start three nodes on 127.0.0.1-3 with demo endpoints
+	@scripts/demo.sh
+
+test: ## Install what the tests need and run all of them
+	@scripts/test.sh
+
+soak: ## The long forms of the tests
+	@scripts/soak.sh
+
+generate: ## Write the files that are generated from code
+	@cargo build --package guideway-node && scripts/generated.sh
+
+deny: ## Check advisories, licences and bans with cargo-deny
+	@scripts/deny.sh

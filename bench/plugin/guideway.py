@@ -1,0 +1,127 @@
+"""Guideway as a peer of the benchmark: one node, configured over its REST API like any cluster.
+
+GUIDEWAY names the binary; without it, target/release/guideway of this repository. GUIDEWAY_API_PORT (7443) and the two
+ports after it are taken on 127.0.0.1 of the benchmark's own network namespace.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve()
+BINARY = Path(os.environ.get("GUIDEWAY", HERE.parents[2] / "target/release/guideway"))
+API_PORT = int(os.environ.get("GUIDEWAY_API_PORT", "7443"))
+GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
+ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/tcproutes"
+BACKENDS = "/apis/guideway.dev/v1alpha1/namespaces/default/backends"
+
+
+def split(address):
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
+
+
+def manifests(number, listen, backends):
+    """The three objects of one route, each with the collection it belongs to."""
+    name = f"route-{number}"
+    host, port = split(listen)
+    backend = {"apiVersion": "guideway.dev/v1alpha1", "kind": "Backend", "metadata": {"name": name},
+               "spec": {"endpoints": [dict(zip(("address", "port"), split(b))) for b in backends]}}
+    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "TCPRoute", "metadata": {"name": name},
+             "spec": {"parentRefs": [{"name": name}],
+                      "rules": [{"backendRefs": [{"group": "guideway.dev", "kind": "Backend", "name": name}]}]}}
+    gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": name},
+               "spec": {"gatewayClassName": "guideway", "addresses": [{"type": "IPAddress", "value": host}],
+                        "listeners": [{"name": "main", "protocol": "TCP", "port": port}]}}
+    # The listener last: when it answers, everything behind it is there.
+    return [(BACKENDS, backend), (ROUTES, route), (GATEWAYS, gateway)]
+
+
+def send(method, path, body=None):
+    request = urllib.request.Request(f"http://127.0.0.1:{API_PORT}{path}", method=method,
+                                     data=None if body is None else json.dumps(body).encode(),
+                                     headers={"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def put(collection, body):
+    """Creates an object, or replaces the one of its name."""
+    try:
+        send("POST", collection, body)
+    except urllib.error.HTTPError as error:
+        if error.code != 409:
+            raise RuntimeError(f"{collection}: {error.code} {error.read().decode(errors='replace')}") from error
+        path = f"{collection}/{body['metadata']['name']}"
+        body["metadata"]["resourceVersion"] = send("GET", path)["metadata"]["resourceVersion"]
+        send("PUT", path, body)
+
+
+def wait_ready():
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{API_PORT}/readyz", timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def apply_file(path):
+    """What the started session runs beside the node: waits for it, sends what the file holds, ends."""
+    wait_ready()
+    for number, route in enumerate(json.loads(Path(path).read_text())):
+        for collection, body in manifests(number, route["listen"], route["backends"]):
+            put(collection, body)
+
+
+class Guideway:
+    name = "guideway"
+    modes = ("tcp",)
+    can_reload = True
+    can_failover = True
+    no_redispatch_option = True
+
+    def available(self):
+        return None if BINARY.exists() else f"{BINARY} is not built (cargo build --release -p guideway-node)"
+
+    def files(self, s):
+        config = [
+            'name = "bench"',
+            f'data_dir = "{s.work}/data"',
+            "[peer]", f'listen = "127.0.0.1:{API_PORT + 1}"',
+            "[api]", f'listen = "127.0.0.1:{API_PORT}"',
+            "[metrics]", f'listen = "127.0.0.1:{API_PORT + 2}"',
+            "[data]", f"threads = {s.threads}", 'connect_timeout = "3s"', 'idle_timeout = "300s"',
+            "[access_log]", 'to = "off"',
+            "[log]", 'level = "warn"',
+        ]
+        routes = [{"listen": r.listen, "backends": r.backends} for r in s.routes]
+        return {"guideway.toml": "\n".join(config) + "\n", "routes.json": json.dumps(routes)}
+
+    def argv(self, s):
+        config = f"{s.work}/guideway.toml"
+        return ["sh", "-c", f"'{BINARY}' init --config '{config}' && "
+                            f"{{ '{sys.executable}' '{HERE}' '{s.work}/routes.json' & "
+                            f"exec '{BINARY}' run --config '{config}'; }}"]
+
+    def reload(self, s, run):
+        number = len(s.routes) - 1
+        for collection, body in manifests(number, s.routes[-1].listen, s.routes[-1].backends):
+            put(collection, body)
+
+    def add_backend(self, s, run, addr):
+        collection, body = manifests(0, s.routes[0].listen, [*s.routes[0].backends, addr])[0]
+        put(collection, body)
+
+
+if __name__ == "__main__":
+    apply_file(sys.argv[1])
+else:
+    PEERS = [Guideway()]
