@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::faults::{Faults, ShownText};
 use crate::kind::{Kind, KindInfo};
-use crate::object::{Decoded, FieldValidation, Object};
+use crate::object::{Decoded, FieldValidation, Object, for_each_type};
 use crate::outcome::{Cause, CauseReason};
 use crate::schema::shape::{Shape, Unknown};
 
@@ -23,14 +23,17 @@ pub(crate) fn decode(kind: Kind, json: Value, fields: FieldValidation) -> Result
     let mut json = Value::Object(map);
     let mut unknown = Unknown::new();
     Shape::of(kind).check(&mut json, &mut String::new(), &mut faults, &mut unknown);
-    let warnings = judge(unknown, fields, &mut faults);
+    let mut warnings = judge(unknown, fields, &mut faults);
     let object = read(kind, json, &mut faults).map(|mut object| {
         let meta = object.meta_mut();
         // Only a server that holds a deletion back sets these.
         meta.deletion_timestamp = None;
         meta.deletion_grace_period_seconds = None;
+        // The API says who set what; it takes what the client says of it off the object first.
+        meta.managed_fields = Vec::new();
         object.fill_defaults();
         object.check(version, &mut faults);
+        warnings.extend(object.warnings());
         object
     });
     finish(object, warnings, faults)
@@ -146,13 +149,5 @@ fn read(kind: Kind, json: Value, faults: &mut Faults) -> Option<Object> {
             }
         }
     }
-    match kind {
-        Kind::Namespace => typed(json, faults).map(Object::Namespace),
-        Kind::Service => typed(json, faults).map(Object::Service),
-        Kind::EndpointSlice => typed(json, faults).map(Object::EndpointSlice),
-        Kind::GatewayClass => typed(json, faults).map(Object::GatewayClass),
-        Kind::Gateway => typed(json, faults).map(Object::Gateway),
-        Kind::TcpRoute => typed(json, faults).map(Object::TcpRoute),
-        Kind::Backend => typed(json, faults).map(Object::Backend),
-    }
+    for_each_type!(kind, T => typed::<T>(json, faults).map(Object::from))
 }

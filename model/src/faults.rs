@@ -47,6 +47,11 @@ impl Faults {
         );
     }
 
+    /// Like [`Faults::invalid`], for a value that must not be shown.
+    pub(crate) fn invalid_hidden(&mut self, field: impl Into<String>, rule: impl fmt::Display) {
+        self.add(field, CauseReason::FieldValueInvalid, rule);
+    }
+
     /// A rule over several fields, with the message of the standard first and what broke it after.
     pub(crate) fn broken_rule(&mut self, field: impl Into<String>, message: &str, found: impl fmt::Display) {
         self.add(
@@ -105,6 +110,15 @@ impl Faults {
         );
     }
 
+    /// Like [`Faults::wrong_type`], for a value that must not be shown.
+    pub(crate) fn wrong_type_hidden(&mut self, field: impl Into<String>, expected: &str, found: &Value) {
+        self.add(
+            field,
+            CauseReason::FieldValueTypeInvalid,
+            format_args!("expected {expected}, found {}", type_name(found)),
+        );
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.causes.is_empty()
     }
@@ -155,13 +169,23 @@ struct TypeAndValue<'a>(&'a Value);
 
 impl fmt::Display for TypeAndValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = type_name(self.0);
         match self.0 {
-            Value::Null => f.write_str("null"),
-            Value::Bool(flag) => write!(f, "boolean {flag}"),
-            Value::Number(number) => write!(f, "number {number}"),
-            Value::String(text) => write!(f, "string {}", ShownText(text)),
-            Value::Array(_) => f.write_str("array"),
-            Value::Object(_) => f.write_str("object"),
+            Value::Null | Value::Array(_) | Value::Object(_) => f.write_str(name),
+            Value::Bool(flag) => write!(f, "{name} {flag}"),
+            Value::Number(number) => write!(f, "{name} {number}"),
+            Value::String(text) => write!(f, "{name} {}", ShownText(text)),
         }
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::command::{Command, Part, Proposal};
 use crate::kind::Kind;
@@ -12,8 +12,15 @@ use crate::meta::{Condition, ConditionStatus, Uid, UnixMillis};
 use crate::node::{BindAddress, BindFailure, BindResult, Incarnation, NodeFacts, NodeId, Protocol, SocketKey};
 use crate::object::{Object, ObjectKey};
 use crate::outcome::{Outcome, Refusal};
-use crate::resource::{Gateway, ListenerStatus, RouteParentStatus, TcpRoute};
+use crate::resource::{Gateway, ListenerSet, ListenerStatus, PolicyStatus, RouteParentStatus, RouteStatus};
 use crate::state::State;
+
+mod manifests;
+
+pub(crate) use manifests::{
+    authorities, backend, class, gateway, grant, listener_set, namespace, route, secret, service, slice, tcp,
+    terminate, tls, tls_route, udp, udp_route,
+};
 
 /// A cluster of one node, `a`, that is live in incarnation 1.
 pub(crate) struct World {
@@ -133,11 +140,32 @@ impl World {
         }
     }
 
-    pub(crate) fn route(&self, name: &str) -> Arc<TcpRoute> {
-        match self.state.get(&key(Kind::TcpRoute, "default", name)) {
-            Some(Object::TcpRoute(route)) => Arc::clone(route),
-            other => panic!("no TCPRoute {name}: {other:?}"),
+    /// Status of the TCPRoute, UDPRoute or TLSRoute of this name.
+    pub(crate) fn route(&self, name: &str) -> RouteStatus {
+        let kinds = [Kind::TcpRoute, Kind::UdpRoute, Kind::TlsRoute];
+        let mut routes = kinds
+            .iter()
+            .filter_map(|kind| self.state.get(&key(*kind, "default", name)));
+        let route = routes.next().unwrap_or_else(|| panic!("no route {name}"));
+        route.as_route().expect("a route").status.clone()
+    }
+
+    pub(crate) fn set(&self, name: &str) -> Arc<ListenerSet> {
+        match self.state.get(&key(Kind::ListenerSet, "default", name)) {
+            Some(Object::ListenerSet(set)) => Arc::clone(set),
+            other => panic!("no ListenerSet {name}: {other:?}"),
         }
+    }
+
+    pub(crate) fn set_listener(&self, set: &str, listener: &str) -> ListenerStatus {
+        let set = self.set(set);
+        let found = set.status.listeners.iter().find(|status| status.name == listener);
+        found.expect("a status for the listener").clone()
+    }
+
+    pub(crate) fn policy(&self, kind: Kind, name: &str) -> PolicyStatus {
+        let object = self.state.get(&key(kind, "default", name)).expect("a policy");
+        object.as_policy().expect("a policy").status.clone()
     }
 
     pub(crate) fn listener(&self, gateway: &str, listener: &str) -> ListenerStatus {
@@ -149,8 +177,8 @@ impl World {
     /// The only entry of a route.
     pub(crate) fn parent(&self, route: &str) -> RouteParentStatus {
         let route = self.route(route);
-        assert_eq!(route.status.parents.len(), 1, "{:?}", route.status);
-        route.status.parents[0].clone()
+        assert_eq!(route.parents.len(), 1, "{route:?}");
+        route.parents[0].clone()
     }
 }
 
@@ -209,59 +237,6 @@ pub(crate) fn object(mut json: Value) -> Object {
         json["metadata"]["namespace"] = Value::from("default");
     }
     serde_json::from_value(json).expect("an object")
-}
-
-pub(crate) fn namespace(name: &str, labels: Value) -> Value {
-    json!({"kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-}
-
-pub(crate) fn class(name: &str, controller: &str) -> Value {
-    json!({"kind": "GatewayClass", "metadata": {"name": name}, "spec": {"controllerName": controller}})
-}
-
-/// A Gateway of the built-in class with the listeners as they are in `spec.listeners`.
-pub(crate) fn gateway(name: &str, listeners: Value) -> Value {
-    json!({
-        "kind": "Gateway",
-        "metadata": {"name": name},
-        "spec": {"gatewayClassName": "guideway", "listeners": listeners},
-    })
-}
-
-pub(crate) fn tcp(name: &str, port: u16) -> Value {
-    json!({"name": name, "port": port, "protocol": "TCP"})
-}
-
-/// A TCPRoute to a Gateway with the refs as they are in `backendRefs`.
-pub(crate) fn route(name: &str, gateway: &str, refs: Value) -> Value {
-    json!({
-        "kind": "TCPRoute",
-        "metadata": {"name": name},
-        "spec": {"parentRefs": [{"name": gateway}], "rules": [{"backendRefs": refs}]},
-    })
-}
-
-pub(crate) fn service(name: &str, port: u16) -> Value {
-    json!({"kind": "Service", "metadata": {"name": name}, "spec": {"ports": [{"port": port}]}})
-}
-
-/// A slice of a Service whose endpoints are at `port`.
-pub(crate) fn slice(name: &str, service: &str, port: u16, addresses: &[&str]) -> Value {
-    let endpoints: Vec<Value> = addresses
-        .iter()
-        .map(|address| json!({"addresses": [address]}))
-        .collect();
-    json!({
-        "kind": "EndpointSlice",
-        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": [{"port": port}],
-    })
-}
-
-pub(crate) fn backend(name: &str, endpoints: Value) -> Value {
-    json!({"kind": "Backend", "metadata": {"name": name}, "spec": {"endpoints": endpoints}})
 }
 
 /// The socket group of a listener without address.

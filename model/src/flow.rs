@@ -23,6 +23,7 @@ impl FlowKey {
         let mut bytes = [0; FlowKey::LENGTH];
         bytes[0] = match protocol {
             Protocol::Tcp => 6,
+            Protocol::Udp => 17,
         };
         bytes[1..3].copy_from_slice(&listener_port.to_be_bytes());
         bytes[3..19].copy_from_slice(&mapped(client.ip()));

@@ -30,6 +30,12 @@ pub(crate) const CONDITION_TYPE: &str =
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
 /// Reason of a condition.
 pub(crate) const CONDITION_REASON: &str = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
+/// Span of time (GEP-2257).
+pub(crate) const DURATION: &str = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+/// URI with its scheme (RFC 3986).
+pub(crate) const URI: &str = r"^(([^:/?#]+):)(//([^/?#]*))([^?#]*)(\?([^#]*))?(#(.*))?";
+/// A set of certificate authorities that has a name.
+pub(crate) const WELL_KNOWN_AUTHORITIES: &str = r"^(System|([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]))$";
 
 /// A pattern, compiled, with the rule in words.
 struct Format {
@@ -72,6 +78,15 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
             "must be a condition type such as Accepted, perhaps after a DNS name and '/'",
         ),
         (CONDITION_REASON, "must be one word such as InvalidKind"),
+        (
+            DURATION,
+            "must be up to four numbers of up to five digits with h, m, s or ms, such as 1h30m or 500ms (GEP-2257)",
+        ),
+        (URI, "must be a URI with scheme and authority, such as spiffe://example.com/service"),
+        (
+            WELL_KNOWN_AUTHORITIES,
+            "must be System, or a domain and a name such as example.com/authorities",
+        ),
     ]
     .into_iter()
     .filter_map(|(pattern, rule)| {
@@ -152,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(FORMATS.len(), 11);
+        assert_eq!(FORMATS.len(), 14);
     }
 
     #[test]

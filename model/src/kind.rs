@@ -9,17 +9,38 @@ pub enum Kind {
     Namespace,
     /// core/v1 Service
     Service,
+    /// core/v1 Secret
+    Secret,
+    /// core/v1 ConfigMap
+    ConfigMap,
     /// discovery.k8s.io/v1 EndpointSlice
     EndpointSlice,
     /// gateway.networking.k8s.io/v1 GatewayClass
     GatewayClass,
     /// gateway.networking.k8s.io/v1 Gateway
     Gateway,
+    /// gateway.networking.k8s.io/v1 ListenerSet
+    ListenerSet,
     /// gateway.networking.k8s.io/v1 TCPRoute
     #[serde(rename = "TCPRoute")]
     TcpRoute,
+    /// gateway.networking.k8s.io/v1 UDPRoute
+    #[serde(rename = "UDPRoute")]
+    UdpRoute,
+    /// gateway.networking.k8s.io/v1 TLSRoute
+    #[serde(rename = "TLSRoute")]
+    TlsRoute,
+    /// gateway.networking.k8s.io/v1 ReferenceGrant
+    ReferenceGrant,
+    /// gateway.networking.k8s.io/v1 BackendTLSPolicy
+    #[serde(rename = "BackendTLSPolicy")]
+    BackendTlsPolicy,
     /// guideway.dev/v1alpha1 Backend
     Backend,
+    /// guideway.dev/v1alpha1 ClientTrafficPolicy
+    ClientTrafficPolicy,
+    /// guideway.dev/v1alpha1 BackendTrafficPolicy
+    BackendTrafficPolicy,
 }
 
 /// How the API names a kind.
@@ -73,6 +94,30 @@ const KINDS: &[KindInfo] = &[
         has_status: true,
     },
     KindInfo {
+        kind: Kind::Secret,
+        group: "",
+        version: "v1",
+        accepted_versions: &[],
+        name: "Secret",
+        plural: "secrets",
+        singular: "secret",
+        short_names: &[],
+        namespaced: true,
+        has_status: false,
+    },
+    KindInfo {
+        kind: Kind::ConfigMap,
+        group: "",
+        version: "v1",
+        accepted_versions: &[],
+        name: "ConfigMap",
+        plural: "configmaps",
+        singular: "configmap",
+        short_names: &["cm"],
+        namespaced: true,
+        has_status: false,
+    },
+    KindInfo {
         kind: Kind::EndpointSlice,
         group: "discovery.k8s.io",
         version: "v1",
@@ -109,6 +154,18 @@ const KINDS: &[KindInfo] = &[
         has_status: true,
     },
     KindInfo {
+        kind: Kind::ListenerSet,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &[],
+        name: "ListenerSet",
+        plural: "listenersets",
+        singular: "listenerset",
+        short_names: &["lset"],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
         kind: Kind::TcpRoute,
         group: "gateway.networking.k8s.io",
         version: "v1",
@@ -121,6 +178,54 @@ const KINDS: &[KindInfo] = &[
         has_status: true,
     },
     KindInfo {
+        kind: Kind::UdpRoute,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &["v1alpha2"],
+        name: "UDPRoute",
+        plural: "udproutes",
+        singular: "udproute",
+        short_names: &[],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::TlsRoute,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &["v1alpha3", "v1alpha2"],
+        name: "TLSRoute",
+        plural: "tlsroutes",
+        singular: "tlsroute",
+        short_names: &[],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::ReferenceGrant,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &["v1beta1"],
+        name: "ReferenceGrant",
+        plural: "referencegrants",
+        singular: "referencegrant",
+        short_names: &["refgrant"],
+        namespaced: true,
+        has_status: false,
+    },
+    KindInfo {
+        kind: Kind::BackendTlsPolicy,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        accepted_versions: &["v1alpha3"],
+        name: "BackendTLSPolicy",
+        plural: "backendtlspolicies",
+        singular: "backendtlspolicy",
+        short_names: &["btlspolicy"],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
         kind: Kind::Backend,
         group: "guideway.dev",
         version: "v1alpha1",
@@ -129,6 +234,30 @@ const KINDS: &[KindInfo] = &[
         plural: "backends",
         singular: "backend",
         short_names: &[],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::ClientTrafficPolicy,
+        group: "guideway.dev",
+        version: "v1alpha1",
+        accepted_versions: &[],
+        name: "ClientTrafficPolicy",
+        plural: "clienttrafficpolicies",
+        singular: "clienttrafficpolicy",
+        short_names: &["ctp"],
+        namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::BackendTrafficPolicy,
+        group: "guideway.dev",
+        version: "v1alpha1",
+        accepted_versions: &[],
+        name: "BackendTrafficPolicy",
+        plural: "backendtrafficpolicies",
+        singular: "backendtrafficpolicy",
+        short_names: &["btp"],
         namespaced: true,
         has_status: true,
     },

@@ -1,6 +1,7 @@
 //! What every object carries: names, labels, versions, times and conditions.
 
 mod condition;
+mod managed_fields;
 pub(crate) mod rules;
 mod selector;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 pub use condition::{Condition, ConditionStatus};
+pub use managed_fields::{FieldsType, FieldsV1, ManagedFieldsEntry, ManagedFieldsOperation};
 pub use selector::{LabelSelector, LabelSelectorRequirement};
 
 /// Milliseconds since the Unix epoch, stamped by the leader; never read from a clock in this crate.
@@ -77,10 +79,10 @@ pub struct Uid(pub String);
 
 /// `metadata` of every object (Kubernetes ObjectMeta, the fields that have meaning here).
 ///
-/// `managedFields` and `selfLink` are in the schema, so that they can be sent, and dropped when they are read.
+/// `selfLink` is in the schema, so that it can be sent, and dropped when it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = add_dropped_fields)]
+#[schemars(transform = add_dropped_field)]
 pub struct ObjectMeta {
     /// Name, unique in its kind and namespace; immutable. Empty only with `generateName`, until the server has made one.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -125,6 +127,10 @@ pub struct ObjectMeta {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set", "x-kubernetes-patch-strategy" = "merge"))]
     pub finalizers: Vec<String>,
+    /// Who last set which fields; kept by the API, which is what writes objects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub managed_fields: Vec<ManagedFieldsEntry>,
 }
 
 /// `metadata.ownerReferences[]`.
@@ -148,12 +154,8 @@ pub struct OwnerReference {
     pub block_owner_deletion: Option<bool>,
 }
 
-fn add_dropped_fields(schema: &mut Schema) {
+fn add_dropped_field(schema: &mut Schema) {
     if let Some(Value::Object(fields)) = schema.get_mut("properties") {
-        fields.insert(
-            "managedFields".to_owned(),
-            json!({ "description": "Accepted and dropped.", "type": "array", "items": { "type": "object" } }),
-        );
         fields.insert(
             "selfLink".to_owned(),
             json!({ "description": "Accepted and dropped.", "type": "string" }),

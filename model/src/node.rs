@@ -66,6 +66,8 @@ pub struct NodeRecord {
 pub enum Protocol {
     /// TCP
     Tcp,
+    /// UDP
+    Udp,
 }
 
 /// Where a socket group listens.

@@ -1,5 +1,7 @@
 //! One stored object of any kind, and the key that finds it.
 
+mod variants;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,13 @@ use crate::meta::rules::NameRule;
 use crate::meta::{self, ObjectMeta};
 use crate::outcome::Cause;
 use crate::resource::rules::{IMMUTABLE, Rules};
-use crate::resource::{Backend, EndpointSlice, Gateway, GatewayClass, Namespace, Service, TcpRoute};
+use crate::resource::{
+    AnyPolicy, AnyRoute, Backend, BackendTlsPolicy, BackendTrafficPolicy, ClientTrafficPolicy, ConfigMap,
+    EndpointSlice, Gateway, GatewayClass, ListenerSet, Namespace, PolicyStatus, ReferenceGrant, RouteStatus, Secret,
+    Service, TcpRoute, TlsRoute, UdpRoute,
+};
+
+pub(crate) use variants::{for_each_pair, for_each_type, for_each_variant};
 
 /// Kind, namespace and name: unique in a cluster at one time. Ordered as lists are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +41,10 @@ pub enum Object {
     Namespace(Arc<Namespace>),
     /// core/v1
     Service(Arc<Service>),
+    /// core/v1
+    Secret(Arc<Secret>),
+    /// core/v1
+    ConfigMap(Arc<ConfigMap>),
     /// discovery.k8s.io/v1
     EndpointSlice(Arc<EndpointSlice>),
     /// gateway.networking.k8s.io/v1
@@ -40,10 +52,27 @@ pub enum Object {
     /// gateway.networking.k8s.io/v1
     Gateway(Arc<Gateway>),
     /// gateway.networking.k8s.io/v1
+    ListenerSet(Arc<ListenerSet>),
+    /// gateway.networking.k8s.io/v1
     #[serde(rename = "TCPRoute")]
     TcpRoute(Arc<TcpRoute>),
+    /// gateway.networking.k8s.io/v1
+    #[serde(rename = "UDPRoute")]
+    UdpRoute(Arc<UdpRoute>),
+    /// gateway.networking.k8s.io/v1
+    #[serde(rename = "TLSRoute")]
+    TlsRoute(Arc<TlsRoute>),
+    /// gateway.networking.k8s.io/v1
+    ReferenceGrant(Arc<ReferenceGrant>),
+    /// gateway.networking.k8s.io/v1
+    #[serde(rename = "BackendTLSPolicy")]
+    BackendTlsPolicy(Arc<BackendTlsPolicy>),
     /// guideway.dev/v1alpha1
     Backend(Arc<Backend>),
+    /// guideway.dev/v1alpha1
+    ClientTrafficPolicy(Arc<ClientTrafficPolicy>),
+    /// guideway.dev/v1alpha1
+    BackendTrafficPolicy(Arc<BackendTrafficPolicy>),
 }
 
 /// What to do with fields that the type does not have, or has twice (Kubernetes `fieldValidation`).
@@ -67,31 +96,26 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
-macro_rules! for_each_variant {
-    ($object:expr, $inner:ident => $body:expr) => {
-        match $object {
-            Object::Namespace($inner) => $body,
-            Object::Service($inner) => $body,
-            Object::EndpointSlice($inner) => $body,
-            Object::GatewayClass($inner) => $body,
-            Object::Gateway($inner) => $body,
-            Object::TcpRoute($inner) => $body,
-            Object::Backend($inner) => $body,
-        }
-    };
-}
-
 impl Object {
     /// The stored kind.
     pub fn kind(&self) -> Kind {
         match self {
             Object::Namespace(_) => Kind::Namespace,
             Object::Service(_) => Kind::Service,
+            Object::Secret(_) => Kind::Secret,
+            Object::ConfigMap(_) => Kind::ConfigMap,
             Object::EndpointSlice(_) => Kind::EndpointSlice,
             Object::GatewayClass(_) => Kind::GatewayClass,
             Object::Gateway(_) => Kind::Gateway,
+            Object::ListenerSet(_) => Kind::ListenerSet,
             Object::TcpRoute(_) => Kind::TcpRoute,
+            Object::UdpRoute(_) => Kind::UdpRoute,
+            Object::TlsRoute(_) => Kind::TlsRoute,
+            Object::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Object::BackendTlsPolicy(_) => Kind::BackendTlsPolicy,
             Object::Backend(_) => Kind::Backend,
+            Object::ClientTrafficPolicy(_) => Kind::ClientTrafficPolicy,
+            Object::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
         }
     }
 
@@ -112,6 +136,64 @@ impl Object {
             kind: self.kind(),
             namespace: meta.namespace.clone(),
             name: meta.name.clone(),
+        }
+    }
+
+    /// What all kinds of route have, if this is a route.
+    pub fn as_route(&self) -> Option<AnyRoute<'_>> {
+        let kind = self.kind();
+        let (metadata, spec, hostnames, status) = match self {
+            Object::TcpRoute(route) => (&route.metadata, &route.spec, &[][..], &route.status),
+            Object::UdpRoute(route) => (&route.metadata, &route.spec, &[][..], &route.status),
+            Object::TlsRoute(route) => {
+                let spec = &route.spec;
+                (&route.metadata, &spec.route, spec.hostnames.as_slice(), &route.status)
+            }
+            _ => return None,
+        };
+        Some(AnyRoute {
+            kind,
+            metadata,
+            spec,
+            hostnames,
+            status,
+        })
+    }
+
+    /// The status of a route, to change; clones the object if it is shared.
+    pub fn route_status_mut(&mut self) -> Option<&mut RouteStatus> {
+        match self {
+            Object::TcpRoute(route) => Some(&mut Arc::make_mut(route).status),
+            Object::UdpRoute(route) => Some(&mut Arc::make_mut(route).status),
+            Object::TlsRoute(route) => Some(&mut Arc::make_mut(route).status),
+            _ => None,
+        }
+    }
+
+    /// What all kinds of policy have, if this is a policy.
+    pub fn as_policy(&self) -> Option<AnyPolicy<'_>> {
+        let kind = self.kind();
+        let (metadata, targets, status) = match self {
+            Object::BackendTlsPolicy(policy) => (&policy.metadata, &policy.spec.target_refs, &policy.status),
+            Object::ClientTrafficPolicy(policy) => (&policy.metadata, &policy.spec.target_refs, &policy.status),
+            Object::BackendTrafficPolicy(policy) => (&policy.metadata, &policy.spec.target_refs, &policy.status),
+            _ => return None,
+        };
+        Some(AnyPolicy {
+            kind,
+            metadata,
+            targets,
+            status,
+        })
+    }
+
+    /// The status of a policy, to change; clones the object if it is shared.
+    pub fn policy_status_mut(&mut self) -> Option<&mut PolicyStatus> {
+        match self {
+            Object::BackendTlsPolicy(policy) => Some(&mut Arc::make_mut(policy).status),
+            Object::ClientTrafficPolicy(policy) => Some(&mut Arc::make_mut(policy).status),
+            Object::BackendTrafficPolicy(policy) => Some(&mut Arc::make_mut(policy).status),
+            _ => None,
         }
     }
 
@@ -160,6 +242,10 @@ impl Object {
         });
     }
 
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        for_each_variant!(self, inner => inner.warnings())
+    }
+
     pub(crate) fn check_status(&self, faults: &mut Faults) {
         for_each_variant!(self, inner => inner.check_status(faults));
     }
@@ -176,32 +262,18 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<Cause> {
             faults.invalid_text(field, after, IMMUTABLE);
         }
     }
-    match (old, new) {
-        (Object::Namespace(old), Object::Namespace(new)) => new.check_update(old, &mut faults),
-        (Object::Service(old), Object::Service(new)) => new.check_update(old, &mut faults),
-        (Object::EndpointSlice(old), Object::EndpointSlice(new)) => new.check_update(old, &mut faults),
-        (Object::GatewayClass(old), Object::GatewayClass(new)) => new.check_update(old, &mut faults),
-        (Object::Gateway(old), Object::Gateway(new)) => new.check_update(old, &mut faults),
-        (Object::TcpRoute(old), Object::TcpRoute(new)) => new.check_update(old, &mut faults),
-        (Object::Backend(old), Object::Backend(new)) => new.check_update(old, &mut faults),
-        _ => faults.invalid_text("kind", new.kind().info().name, IMMUTABLE),
-    }
+    for_each_pair!(
+        (old, new),
+        (old, new) => new.check_update(old, &mut faults),
+        else faults.invalid_text("kind", new.kind().info().name, IMMUTABLE)
+    );
     faults.into_causes()
 }
 
 /// Whether two objects want the same: all but `metadata` and `status` are equal. A change of it raises
 /// `metadata.generation`.
 pub fn spec_equal(one: &Object, other: &Object) -> bool {
-    match (one, other) {
-        (Object::Namespace(one), Object::Namespace(other)) => one.wants_same(other),
-        (Object::Service(one), Object::Service(other)) => one.wants_same(other),
-        (Object::EndpointSlice(one), Object::EndpointSlice(other)) => one.wants_same(other),
-        (Object::GatewayClass(one), Object::GatewayClass(other)) => one.wants_same(other),
-        (Object::Gateway(one), Object::Gateway(other)) => one.wants_same(other),
-        (Object::TcpRoute(one), Object::TcpRoute(other)) => one.wants_same(other),
-        (Object::Backend(one), Object::Backend(other)) => one.wants_same(other),
-        _ => false,
-    }
+    for_each_pair!((one, other), (one, other) => one.wants_same(other), else false)
 }
 
 fn names_of<T: Rules>(_: &T) -> NameRule {

@@ -9,11 +9,17 @@ use guideway_maglev::{Seed, Table};
 use crate::node::SocketKey;
 
 mod compile;
+mod draft;
 mod memory;
 mod pool;
+mod settings;
+mod tls;
+mod workers;
 
-pub use compile::compile;
-pub use pool::{Entry, Pool, PoolId};
+pub use compile::{compile, compile_on};
+pub use pool::{Entry, Pool, PoolId, Upstream};
+pub use settings::{BackendSettings, ClientSettings, Keepalive, UdpSettings};
+pub use tls::{BackendTls, Certificate, HostPattern, Roots, Specificity, TlsHandling, TlsListener, TlsPort, Unmatched};
 
 use memory::Memory;
 
@@ -35,18 +41,36 @@ pub struct Plan {
 pub struct Listener {
     /// The group of sockets.
     pub socket: SocketKey,
+    /// Where its sessions go.
+    pub service: ListenerService,
+}
+
+/// Where the sessions of a socket group go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenerService {
+    /// Protocols TCP and UDP: one listener has the port, one route carries all of it.
+    Opaque(OpaqueListener),
+    /// Protocol TLS: listeners and routes are told apart by the name in the ClientHello.
+    Tls(Arc<TlsPort>),
+}
+
+/// A listener whose sessions are carried without a look inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpaqueListener {
     /// Who asked for it: metric labels, access log, `Programmed` condition.
     pub name: ListenerName,
-    /// The route that carries traffic; `None` closes each session with `no_route`.
+    /// What a ClientTrafficPolicy sets.
+    pub settings: Arc<ClientSettings>,
+    /// The route that carries traffic; `None` closes each session with `no_route`, and drops datagrams.
     pub route: Option<Route>,
 }
 
-/// Which listener of which Gateway.
+/// Which listener of which Gateway or ListenerSet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenerName {
-    /// Namespace of the Gateway.
+    /// Namespace of the Gateway or ListenerSet.
     pub namespace: String,
-    /// Name of the Gateway.
+    /// Name of the Gateway or ListenerSet, the latter with `ListenerSet:` before it.
     pub gateway: String,
     /// Name of the listener in it.
     pub listener: String,
@@ -82,8 +106,21 @@ impl Plan {
 
     /// The distinct tables, by address.
     fn tables(&self) -> BTreeSet<*const Table> {
-        let routes = self.listeners.iter().filter_map(|listener| listener.route.as_ref());
+        let routes = self.listeners.iter().flat_map(|listener| listener.service.routes());
         routes.map(|route| Arc::as_ptr(&route.pool.table)).collect()
+    }
+}
+
+impl ListenerService {
+    /// Every route that carries something here.
+    pub fn routes(&self) -> Vec<&Route> {
+        match self {
+            ListenerService::Opaque(listener) => listener.route.iter().collect(),
+            ListenerService::Tls(port) => {
+                let routes = port.listeners.iter().flat_map(|listener| &listener.routes);
+                routes.map(|(_, route)| route).collect()
+            }
+        }
     }
 }
 

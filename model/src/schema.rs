@@ -1,16 +1,19 @@
-//! Schemas of the kinds, derived from their types: published as OpenAPI v3, and enforced when objects are read.
+//! Schemas of the kinds, derived from their types: published as OpenAPI v3 and for editors, and enforced when objects are
+//! read.
 
 mod dialect;
+mod editor;
 pub(crate) mod shape;
 
-use schemars::JsonSchema;
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use self::dialect::Dialect;
 use crate::kind::{Kind, KindInfo};
-use crate::resource::{Backend, EndpointSlice, Gateway, GatewayClass, Namespace, Service, TcpRoute};
+use crate::object::for_each_type;
+use crate::resource::{RouteSpec, TlsRouteSpec};
+
+pub use editor::{json_schema, json_schema_path};
 
 /// OpenAPI v3 components of `kind` at its stored version: schemas by name, complete in themselves.
 ///
@@ -23,7 +26,7 @@ pub fn openapi(kind: Kind) -> Value {
 /// Like [`openapi`], for one of the served versions.
 pub fn openapi_as(kind: Kind, version: &str) -> Value {
     let mut generator = settings(false).into_generator();
-    insert(kind, &mut generator);
+    for_each_type!(kind, T => generator.subschema_for::<T>());
     let definitions = generator.take_definitions(true);
     let info = kind.info();
     let prefix = component_prefix(info, version);
@@ -36,8 +39,8 @@ pub fn openapi_as(kind: Kind, version: &str) -> Value {
             name.clone_from(&root);
             label_root(&mut schema, info, version);
         }
-        if info.kind == Kind::TcpRoute && name.ends_with("TcpRouteSpec") && version == info.version {
-            schema["properties"]["rules"]["maxItems"] = Value::from(TcpRoute::RULES_MOST_V1);
+        if name.ends_with("RouteSpec") {
+            bound_route(&mut schema, version);
         }
         components.insert(name, schema);
     }
@@ -52,31 +55,8 @@ pub fn component_name(kind: Kind, version: &str) -> String {
 /// Schema of `kind` without references, for [`shape`].
 fn inlined(kind: Kind) -> Value {
     let mut generator = settings(true).into_generator();
-    let schema = match kind {
-        Kind::Namespace => generator.root_schema_for::<Namespace>(),
-        Kind::Service => generator.root_schema_for::<Service>(),
-        Kind::EndpointSlice => generator.root_schema_for::<EndpointSlice>(),
-        Kind::GatewayClass => generator.root_schema_for::<GatewayClass>(),
-        Kind::Gateway => generator.root_schema_for::<Gateway>(),
-        Kind::TcpRoute => generator.root_schema_for::<TcpRoute>(),
-        Kind::Backend => generator.root_schema_for::<Backend>(),
-    };
+    let schema = for_each_type!(kind, T => generator.root_schema_for::<T>());
     schema.into()
-}
-
-fn insert(kind: Kind, generator: &mut SchemaGenerator) {
-    fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
-        generator.subschema_for::<T>();
-    }
-    match kind {
-        Kind::Namespace => add::<Namespace>(generator),
-        Kind::Service => add::<Service>(generator),
-        Kind::EndpointSlice => add::<EndpointSlice>(generator),
-        Kind::GatewayClass => add::<GatewayClass>(generator),
-        Kind::Gateway => add::<Gateway>(generator),
-        Kind::TcpRoute => add::<TcpRoute>(generator),
-        Kind::Backend => add::<Backend>(generator),
-    }
 }
 
 fn settings(inline: bool) -> SchemaSettings {
@@ -114,6 +94,19 @@ fn rename_references(schema: &mut Value, prefix: &str) {
         }
         Value::Array(entries) => entries.iter_mut().for_each(|entry| rename_references(entry, prefix)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What later versions of routes demand beyond what their types do.
+fn bound_route(schema: &mut Value, version: &str) {
+    if let Some(most) = RouteSpec::rules_most(version) {
+        schema["properties"]["rules"]["maxItems"] = Value::from(most);
+    }
+    if schema["properties"].get("hostnames").is_some() && TlsRouteSpec::needs_hostnames(version) {
+        schema["properties"]["hostnames"]["minItems"] = Value::from(1);
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.push(Value::from("hostnames"));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::meta::{Uid, UnixMillis};
 use crate::node::{NodeId, NodeRecord};
 use crate::object::{Object, ObjectKey};
-use crate::resource::{Gateway, GatewayClass, Namespace, TcpRoute};
+use crate::resource::{AnyRoute, Gateway, GatewayClass, Namespace};
 use crate::status::class;
 
 mod apply;
@@ -19,6 +19,7 @@ mod batch;
 mod changes;
 pub(crate) mod edges;
 mod halves;
+pub(crate) mod host;
 pub(crate) mod index;
 mod members;
 mod settle;
@@ -56,6 +57,10 @@ struct Cluster {
 impl State {
     /// How many changes are kept for watches that resume; older ones answer [`ChangesExpired`].
     pub const CHANGES_KEPT: usize = 16_384;
+
+    /// How many bytes of JSON the objects of these changes have at most together; what is kept for watches shrinks to
+    /// fewer changes when objects are large.
+    pub const CHANGES_BYTES: usize = 16 * 1024 * 1024;
 
     /// How many objects the state holds at most; a create beyond it is refused with `TooMany`.
     pub const OBJECTS_KEPT: usize = 100_000;
@@ -191,15 +196,12 @@ impl State {
         }
     }
 
-    pub(crate) fn route(&self, name: &Name) -> Option<&Arc<TcpRoute>> {
-        match self.objects.get(&name.key(Kind::TcpRoute)) {
-            Some(Object::TcpRoute(route)) => Some(route),
-            _ => None,
-        }
+    pub(crate) fn route(&self, key: &ObjectKey) -> Option<AnyRoute<'_>> {
+        self.objects.get(key)?.as_route()
     }
 
     /// Whether there is a class of this name and this controller serves it.
-    fn is_ours(&self, class: &str) -> bool {
+    pub(crate) fn is_ours(&self, class: &str) -> bool {
         self.gateway_class(class).is_some_and(|class| class::is_ours(class))
     }
 }
@@ -214,4 +216,4 @@ pub struct Applied {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,6 +11,7 @@ use crate::faults::Faults;
 /// Kubernetes label selector; empty selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct LabelSelector {
     /// Labels that must be equal.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -8,78 +8,83 @@ use guideway_maglev::{TableSize, Weighted};
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
-use super::Pool;
+use super::{Certificate, Pool};
 use crate::kind::Kind;
 use crate::node::SocketKey;
-use crate::object::{Object, ObjectKey};
+use crate::object::{Object, ObjectKey, spec_equal};
 use crate::state::State;
 use crate::state::edges::Edges;
-use crate::state::index::{AttachPoint, Claim, Name, Seniority};
+use crate::state::host::HostKey;
+use crate::state::index::{AttachPoint, Claim, Name, Seniority, target_key};
 
-/// The parts of the state that a plan was compiled from, and the pools that were made. Everything is shared with the
-/// state; what it costs are the versions of objects that the state itself has dropped since.
+/// The parts of the state that a plan was compiled from, and what was made of them. Everything is shared with the state;
+/// what it costs are the versions of objects that the state itself has dropped since.
 #[derive(Clone)]
 pub(super) struct Memory {
     pub(super) size: TableSize,
     /// By route.
-    pub(super) made: OrdMap<Name, Made>,
+    pub(super) made: OrdMap<ObjectKey, Made>,
+    /// By Secret.
+    pub(super) certificates: OrdMap<Name, Arc<Certificate>>,
     objects: OrdMap<ObjectKey, Object>,
     resolved: OrdMap<String, Arc<[IpAddr]>>,
     claims: Edges<SocketKey, Claim>,
-    attached: Edges<AttachPoint, Seniority>,
+    carried: Edges<(AttachPoint, HostKey), Seniority>,
 }
 
-/// A pool, and what its table was built from.
+/// A pool, and what it was built from besides objects.
 #[derive(Clone)]
 pub(super) struct Made {
     pub(super) pool: Arc<Pool>,
     pub(super) weighted: Arc<[Weighted]>,
+    /// Whether TLS ends at a listener of its route.
+    pub(super) terminates: bool,
+}
+
+/// What may be another one than before.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// Routes whose pool may.
+    pub(super) routes: BTreeSet<ObjectKey>,
+    /// Whether some listener may serve otherwise, with the same routes.
+    pub(super) listeners: bool,
 }
 
 impl Memory {
-    /// Remembers `state`, with no pool yet.
+    /// Remembers `state`, with nothing made of it yet.
     pub(super) fn of(state: &State, size: TableSize) -> Memory {
         Memory {
             size,
             made: OrdMap::new(),
+            certificates: OrdMap::new(),
             objects: state.objects().clone(),
             resolved: state.all_resolved().clone(),
             claims: state.index().claims.clone(),
-            attached: state.index().attached.clone(),
+            carried: state.index().carried.clone(),
         }
     }
 
     /// Whether the same listeners are served by the same routes in `state`. May say no although they are.
     pub(super) fn has_shape_of(&self, state: &State) -> bool {
-        self.claims.is_same(&state.index().claims) && self.attached.is_same(&state.index().attached)
+        self.claims.is_same(&state.index().claims) && self.carried.is_same(&state.index().carried)
     }
 
-    /// The routes whose pool may be another one in `state`. Costs what differs, for a state that has grown out of the
-    /// remembered one; any other state gives the right answer too.
-    pub(super) fn routes_touched(&self, state: &State) -> BTreeSet<Name> {
-        let mut touched = BTreeSet::new();
-        let mut by_backend =
-            |kind, name: Name| touched.extend(state.index().routes_of_backend.of(&(kind, name)).cloned());
-        let mut routes = Vec::new();
+    /// What may be another one in `state`. Costs what differs, for a state that has grown out of the remembered one; any
+    /// other state gives the right answer too.
+    pub(super) fn touched(&self, state: &State) -> Touched {
+        let mut touched = Touched::default();
         for difference in self.objects.diff(state.objects()) {
             let (old, new) = match difference {
                 DiffItem::Add(_, new) => (None, Some(new)),
                 DiffItem::Remove(_, old) => (Some(old), None),
                 DiffItem::Update { old, new } => (Some(old.1), Some(new.1)),
             };
+            // Not by generation: the other state may be of another cluster.
+            let same_spec = old
+                .zip(new)
+                .is_some_and(|(old, new)| old.meta().uid == new.meta().uid && spec_equal(old, new));
             for object in old.into_iter().chain(new) {
-                let name = Name::of(object.meta());
-                match object {
-                    Object::TcpRoute(_) => routes.push(name),
-                    Object::Service(_) => by_backend(Kind::Service, name),
-                    Object::Backend(_) => by_backend(Kind::Backend, name),
-                    Object::EndpointSlice(slice) => {
-                        if let Some(service) = slice.service_name() {
-                            by_backend(Kind::Service, Name::new(&name.namespace, service));
-                        }
-                    }
-                    Object::Namespace(_) | Object::GatewayClass(_) | Object::Gateway(_) => {}
-                }
+                touched.by_object(state, object, same_spec);
             }
         }
         for difference in self.resolved.diff(state.all_resolved()) {
@@ -87,10 +92,76 @@ impl Memory {
             | DiffItem::Remove(hostname, _)
             | DiffItem::Update { new: (hostname, _), .. }) = difference;
             for backend in state.index().backends_of_hostname.of(hostname) {
-                by_backend(Kind::Backend, backend.clone());
+                touched.by_backend(state, &backend.key(Kind::Backend));
             }
         }
-        touched.extend(routes);
         touched
+    }
+}
+
+impl Touched {
+    /// Adds what depends on one version of an object that has changed. `same_spec` says that nothing has but its status
+    /// and metadata.
+    fn by_object(&mut self, state: &State, object: &Object, same_spec: bool) {
+        let key = object.key();
+        match object {
+            Object::EndpointSlice(slice) => {
+                if let Some(service) = slice.service_name() {
+                    let service = Name::new(&key.namespace, service);
+                    self.by_backend(state, &service.key(Kind::Service));
+                }
+            }
+            // The version of a certificate is that of its Secret.
+            Object::Secret(_) | Object::ConfigMap(_) => {
+                for user in state.index().users_of_certificate.of(&key) {
+                    self.by_user(state, user);
+                }
+            }
+            _ if same_spec => {}
+            Object::TcpRoute(_) | Object::UdpRoute(_) | Object::TlsRoute(_) => {
+                self.routes.insert(key);
+            }
+            Object::Service(_) | Object::Backend(_) => self.by_backend(state, &key),
+            Object::ReferenceGrant(_) => {
+                for referrer in state.index().strangers_of_namespace.of(&key.namespace) {
+                    self.by_user(state, referrer);
+                }
+            }
+            Object::Gateway(_) | Object::ListenerSet(_) | Object::ClientTrafficPolicy(_) => self.listeners = true,
+            Object::BackendTlsPolicy(_) | Object::BackendTrafficPolicy(_) => self.by_policy(state, object),
+            Object::Namespace(_) | Object::GatewayClass(_) => {}
+        }
+    }
+
+    /// Adds what depends on something that `user` refers to.
+    fn by_user(&mut self, state: &State, user: &ObjectKey) {
+        match user.kind {
+            Kind::Gateway | Kind::ListenerSet => self.listeners = true,
+            Kind::TcpRoute | Kind::UdpRoute | Kind::TlsRoute => {
+                self.routes.insert(user.clone());
+            }
+            _ => {
+                if let Some(policy) = state.get(user) {
+                    self.by_policy(state, policy);
+                }
+            }
+        }
+    }
+
+    fn by_policy(&mut self, state: &State, object: &Object) {
+        let Some(policy) = object.as_policy() else { return };
+        for target in policy.targets {
+            match target_key(target, &policy.metadata.namespace) {
+                Some(key) if matches!(key.kind, Kind::Service | Kind::Backend) => self.by_backend(state, &key),
+                Some(key) => {
+                    self.routes.insert(key);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn by_backend(&mut self, state: &State, backend: &ObjectKey) {
+        self.routes.extend(state.index().routes_of_backend.of(backend).cloned());
     }
 }

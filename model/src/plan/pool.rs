@@ -7,8 +7,9 @@ use guideway_maglev::{BuildError, Seed, Table, TableSize, Target, Weighted, flat
 
 use self::share::{Share, shares};
 use super::memory::Made;
+use super::{BackendSettings, BackendTls};
 use crate::meta::Uid;
-use crate::resource::TcpRoute;
+use crate::resource::AnyRoute;
 use crate::state::State;
 
 mod share;
@@ -42,6 +43,8 @@ pub enum Entry {
         address: SocketAddr,
         /// The object it comes from, such as `Service/default/postgres`.
         origin: String,
+        /// What policies set for it; one for all endpoints with the same.
+        upstream: Arc<Upstream>,
     },
     /// The share of an invalid backendRef: the session is refused.
     Reject {
@@ -50,16 +53,26 @@ pub enum Entry {
     },
 }
 
-/// The pool of a route's rule. The table of the pool that the same route had before is taken over if it would be built
-/// from the same weights.
+/// What policies set for sessions toward an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Upstream {
+    /// BackendTrafficPolicy.
+    pub settings: BackendSettings,
+    /// BackendTLSPolicy; looked at for sessions whose TLS ends here, not in Passthrough.
+    pub tls: Option<BackendTls>,
+}
+
+/// The pool of a route's first rule. The table of the pool that the same route had before is taken over if it would be
+/// built from the same weights. `terminates` says whether TLS ends at a listener of the route.
 pub(super) fn make(
     state: &State,
-    route: &TcpRoute,
+    route: &AnyRoute<'_>,
     id: PoolId,
     size: TableSize,
+    terminates: bool,
     before: Option<&Made>,
 ) -> Option<Made> {
-    let shares = shares(state, route);
+    let shares = shares(state, route, terminates);
     let refs: Vec<(u64, Vec<(Target, u64)>)> = shares
         .iter()
         .map(|share| (share.weight, share.targets.clone()))
@@ -75,7 +88,11 @@ pub(super) fn make(
         Some(before) => Arc::clone(&before.pool),
         None => pool,
     };
-    Some(Made { pool, weighted })
+    Some(Made {
+        pool,
+        weighted,
+        terminates,
+    })
 }
 
 /// The table. Of more targets than it can name it takes the first in canonical order: serving with those that fit
@@ -102,6 +119,7 @@ fn entry(target: Target, shares: &[Share]) -> Entry {
             Entry::Endpoint {
                 address,
                 origin: from.map(|share| share.origin.clone()).unwrap_or_default(),
+                upstream: from.map(|share| Arc::clone(&share.upstream)).unwrap_or_default(),
             }
         }
         Target::Reject(index) => Entry::Reject {

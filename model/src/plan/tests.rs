@@ -1,23 +1,34 @@
 //! Plans: what is served, and what is shared with the plan before.
 
+use std::num::NonZeroUsize;
+
 use guideway_maglev::TableSize;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::compile::compile_sized;
-use super::{Entry, Plan, Pool, compile};
+use super::{Entry, Listener, ListenerService, Plan, Pool, Route, compile};
 use crate::fixture::{World, backend, gateway, route, service, slice, socket, socket_at, tcp};
 use crate::kind::Kind;
 use crate::state::State;
 
+mod names;
+mod oracle;
+mod policies;
+
 /// A plan with small tables.
 pub(crate) fn compile_small(state: &State, previous: Option<&Plan>) -> Plan {
-    compile_sized(state, previous, TableSize::SMALLEST)
+    compile_sized(state, previous, NonZeroUsize::MIN, TableSize::SMALLEST)
+}
+
+/// The one route of an opaque listener.
+fn carrier(listener: &Listener) -> Option<&Route> {
+    listener.service.routes().first().copied()
 }
 
 fn pool(plan: &Plan) -> &Pool {
     assert_eq!(plan.listeners.len(), 1);
-    &plan.listeners[0].route.as_ref().expect("a route").pool
+    &carrier(&plan.listeners[0]).expect("a route").pool
 }
 
 /// `address` or `reject`, with where it comes from, in the order of the table.
@@ -25,7 +36,7 @@ fn entries(pool: &Pool) -> Vec<String> {
     pool.entries
         .iter()
         .map(|entry| match entry {
-            Entry::Endpoint { address, origin } => format!("{address} {origin}"),
+            Entry::Endpoint { address, origin, .. } => format!("{address} {origin}"),
             Entry::Reject { origin } => format!("reject {origin}"),
         })
         .collect()
@@ -61,8 +72,11 @@ fn listeners_name_who_asked_and_what_carries() {
     assert_eq!(plan.seed, world.state.seed());
     let sockets: Vec<_> = plan.listeners.iter().map(|listener| listener.socket).collect();
     assert_eq!(sockets, [socket_at("10.0.0.1", 5432), socket_at("10.0.0.2", 5432)]);
-    assert!(plan.listeners.iter().all(|listener| listener.route.is_none()));
-    let name = &plan.listeners[0].name;
+    assert!(plan.listeners.iter().all(|listener| carrier(listener).is_none()));
+    let ListenerService::Opaque(listener) = &plan.listeners[0].service else {
+        panic!("a TCP listener is opaque");
+    };
+    let name = &listener.name;
     assert_eq!(
         (name.namespace.as_str(), name.gateway.as_str(), name.listener.as_str()),
         ("default", "g", "pg")
@@ -73,7 +87,7 @@ fn listeners_name_who_asked_and_what_carries() {
     let pools: Vec<_> = plan
         .listeners
         .iter()
-        .map(|listener| listener.route.clone().expect("a route"))
+        .map(|listener| carrier(listener).cloned().expect("a route"))
         .collect();
     assert_eq!(pools[0].name, "second");
     assert!(
@@ -87,16 +101,13 @@ fn listeners_name_who_asked_and_what_carries() {
 fn the_oldest_route_carries() {
     let mut world = world_with(to_s());
     world.create(route("a", "g", json!([{"name": "no", "port": 1}])));
-    let carrier = |world: &World| {
-        compile_small(&world.state, None).listeners[0]
-            .route
-            .clone()
-            .expect("a route")
-            .name
+    let oldest = |world: &World| {
+        let plan = compile_small(&world.state, None);
+        carrier(&plan.listeners[0]).expect("a route").name.clone()
     };
-    assert_eq!(carrier(&world), "r");
+    assert_eq!(oldest(&world), "r");
     world.delete(Kind::TcpRoute, "default", "r");
-    assert_eq!(carrier(&world), "a");
+    assert_eq!(oldest(&world), "a");
 }
 
 #[test]
@@ -303,6 +314,23 @@ fn tables_survive_a_snapshot() {
     let after = compile_small(&restored, Some(&plan));
     assert_eq!(after, plan);
     assert_eq!(after.tables_built(Some(&plan)), 0);
+}
+
+#[test]
+fn threads_make_no_difference() {
+    let mut world = World::new();
+    for number in 0_u16..12 {
+        let name = format!("n{number}");
+        world.create(gateway(&name, json!([tcp("pg", 100 + number)])));
+        world.create(service(&name, 80));
+        world.create(slice(&name, &name, 80, &["10.0.0.1", "10.0.0.2"]));
+        world.create(route(&name, &name, json!([{"name": name, "port": 80}])));
+    }
+    let alone = compile_small(&world.state, None);
+    for threads in [2, 5, 64] {
+        let threads = NonZeroUsize::new(threads).expect("not zero");
+        assert_eq!(compile_sized(&world.state, None, threads, TableSize::SMALLEST), alone);
+    }
 }
 
 proptest! {

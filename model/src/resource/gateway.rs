@@ -1,7 +1,6 @@
 //! gateway.networking.k8s.io/v1 Gateway: addresses and the listeners on them.
 
 pub(crate) mod address;
-pub(crate) mod listener;
 mod rules;
 pub(crate) mod tls;
 
@@ -12,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::address::{GatewayAddress, GatewayStatusAddress};
-use self::listener::{Listener, RouteGroupKind};
 use self::tls::GatewayTls;
-use super::reference::LocalParametersReference;
+use super::listener::{Listener, RouteGroupKind, free_text};
+use super::reference::LocalObjectReference;
 use crate::format;
 use crate::meta::{Condition, LabelSelector, ObjectMeta, is_default};
 
@@ -71,7 +70,7 @@ pub struct GatewayInfrastructure {
     pub annotations: BTreeMap<String, String>,
     /// Parameters in the Gateway's namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub parameters_ref: Option<LocalParametersReference>,
+    pub parameters_ref: Option<LocalObjectReference>,
 }
 
 /// Which ListenerSets may attach to a Gateway.
@@ -148,8 +147,4 @@ pub struct ListenerStatus {
 
 fn label_value() -> Value {
     json!({ "type": "string", "maxLength": 63, "pattern": format::LABEL_VALUE })
-}
-
-fn free_text() -> Value {
-    json!({ "type": "string", "maxLength": 4096 })
 }

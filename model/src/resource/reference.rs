@@ -48,6 +48,44 @@ impl ParentReference {
     pub fn is_gateway(&self) -> bool {
         self.group == GATEWAY_GROUP && self.kind == "Gateway"
     }
+
+    /// Whether the parent is a ListenerSet.
+    pub fn is_listener_set(&self) -> bool {
+        self.group == GATEWAY_GROUP && self.kind == "ListenerSet"
+    }
+}
+
+/// The Gateway that a ListenerSet wants to attach to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentGatewayReference {
+    /// Group of the parent.
+    #[serde(default = "gateway_group")]
+    #[schemars(length(max = 253), regex(pattern = format::GROUP))]
+    pub group: String,
+    /// Kind of the parent.
+    #[serde(default = "gateway_kind")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = format::KIND))]
+    pub kind: String,
+    /// Namespace of the parent; absent means the ListenerSet's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = format::DNS_LABEL))]
+    pub namespace: Option<String>,
+    /// Name of the parent.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+impl ParentGatewayReference {
+    /// Namespace of the parent for a ListenerSet in `own_namespace`.
+    pub fn namespace_or<'a>(&'a self, own_namespace: &'a str) -> &'a str {
+        self.namespace.as_deref().unwrap_or(own_namespace)
+    }
+
+    /// Whether the parent is a Gateway.
+    pub fn is_gateway(&self) -> bool {
+        self.group == GATEWAY_GROUP && self.kind == "Gateway"
+    }
 }
 
 /// Where a rule sends its traffic, with its share.
@@ -136,10 +174,10 @@ pub struct ReferentReference {
     pub namespace: Option<String>,
 }
 
-/// Parameters in the referring object's own namespace.
+/// An object of any kind in the referring object's own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct LocalParametersReference {
+pub struct LocalObjectReference {
     /// Group of the referent; empty for the core group.
     #[schemars(length(max = 253), regex(pattern = format::GROUP))]
     pub group: String,

@@ -20,6 +20,11 @@ pub(crate) trait Rules {
     /// Checks an object that was sent as `version` of its group.
     fn check(&self, version: &str, faults: &mut Faults);
 
+    /// What is allowed but will surprise, each a sentence.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Checks `status`.
     fn check_status(&self, _faults: &mut Faults) {}
 

@@ -43,6 +43,7 @@ pub struct ServiceSpec {
     pub ports: Vec<ServicePort>,
     /// Kept; endpoints come from EndpointSlices.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub selector: BTreeMap<String, String>,
     /// Kept; `None` makes the Service headless.
     #[serde(rename = "clusterIP", skip_serializing_if = "String::is_empty")]

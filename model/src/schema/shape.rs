@@ -57,10 +57,22 @@ pub(crate) struct Text {
     least: usize,
     most: usize,
     pattern: Option<&'static str>,
-    is_time: bool,
-    is_ip: bool,
+    format: Option<TextFormat>,
     /// The words it may be; empty for free text.
     words: Vec<String>,
+}
+
+/// What a text stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextFormat {
+    /// RFC 3339.
+    Time,
+    /// Address without port.
+    Ip,
+    /// Base64; never shown.
+    Bytes,
+    /// Anything; never shown.
+    Hidden,
 }
 
 static SHAPES: LazyLock<BTreeMap<Kind, Shape>> =
@@ -96,8 +108,7 @@ impl Shape {
                 least: bound(schema, "minLength", 0),
                 most: bound(schema, "maxLength", usize::MAX),
                 pattern: schema.get("pattern").and_then(Value::as_str).and_then(format::known),
-                is_time: schema.get("format").is_some_and(|format| format == "date-time"),
-                is_ip: schema.get("format").is_some_and(|format| format == "ip"),
+                format: schema.get("format").and_then(Value::as_str).and_then(TextFormat::known),
                 words: words(schema, "enum"),
             }),
             Some("integer") => Shape::Integer {
@@ -134,6 +145,18 @@ impl Shape {
                 most: bound(schema, "maxProperties", usize::MAX),
             },
             _ => Shape::Any,
+        }
+    }
+}
+
+impl TextFormat {
+    fn known(name: &str) -> Option<TextFormat> {
+        match name {
+            "date-time" => Some(TextFormat::Time),
+            "ip" => Some(TextFormat::Ip),
+            "byte" => Some(TextFormat::Bytes),
+            "password" => Some(TextFormat::Hidden),
+            _ => None,
         }
     }
 }
@@ -183,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn everything_but_managed_fields_is_looked_into() {
+    fn everything_but_sets_of_fields_is_looked_into() {
         for kind in Kind::all() {
             let mut found = Vec::new();
             gaps(Shape::of(kind), &inlined(kind), "", &mut found);
-            assert_eq!(found, [".metadata.managedFields[]"], "{kind:?}");
+            assert_eq!(found, [".metadata.managedFields[].fieldsV1"], "{kind:?}");
         }
     }
 }

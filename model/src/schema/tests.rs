@@ -82,10 +82,49 @@ fn published_words_are_those_of_kubernetes() {
 }
 
 #[test]
+fn schemas_for_editors_stand_alone() {
+    for kind in Kind::all() {
+        let info = kind.info();
+        for version in std::iter::once(info.version).chain(info.accepted_versions.iter().copied()) {
+            let schema = json_schema(kind, version);
+            let what = json_schema_path(kind, version);
+            assert_eq!(schema["properties"]["kind"]["const"], info.name, "{what}");
+            assert_eq!(
+                schema["properties"]["apiVersion"]["const"],
+                info.api_version_as(version),
+                "{what}"
+            );
+            assert_eq!(schema["additionalProperties"], false, "{what}");
+            let mut targets = BTreeSet::new();
+            references(&schema, &mut targets);
+            assert!(!targets.is_empty(), "{what}");
+            for target in targets {
+                let name = target.strip_prefix("#/definitions/").expect("a local reference");
+                assert!(schema["definitions"].get(name).is_some(), "{what}: {name} is missing");
+            }
+            let text = schema.to_string();
+            for word in ["x-kubernetes", "int-or-string", "#/components"] {
+                assert!(!text.contains(word), "{what}: {word}");
+            }
+        }
+    }
+    let route = json_schema(Kind::TlsRoute, "v1");
+    assert_eq!(
+        route["definitions"]["TlsRouteSpec"]["required"],
+        json!(["rules", "hostnames"])
+    );
+    assert_eq!(
+        json_schema_path(Kind::TlsRoute, "v1"),
+        "gateway.networking.k8s.io/tlsroute_v1.json"
+    );
+    assert_eq!(json_schema_path(Kind::Secret, "v1"), "core/secret_v1.json");
+}
+
+#[test]
 fn rules_of_a_tcp_route_are_bounded_by_version() {
     for (version, most) in [("v1", 1), ("v1alpha2", 16)] {
         let components = openapi_as(Kind::TcpRoute, version);
-        let spec = &components[format!("io.k8s.networking.gateway.{version}.TcpRouteSpec")];
+        let spec = &components[format!("io.k8s.networking.gateway.{version}.RouteSpec")];
         assert_eq!(spec["properties"]["rules"]["maxItems"], most, "{version}");
     }
 }

@@ -1,5 +1,7 @@
 //! The bounded ring of changes that lets a watch resume exactly.
 
+use std::io;
+
 use imbl::Vector;
 
 use super::State;
@@ -39,31 +41,48 @@ pub struct ChangesExpired {
     pub oldest: u64,
 }
 
-/// The last changes, revisions without a gap. When full, the oldest is dropped and `floor` rises: watchers that stood
-/// before it get [`ChangesExpired`].
+/// The last changes, revisions without a gap. When there are too many, or they are too large, the oldest is dropped and
+/// `floor` rises: watchers that stood before it get [`ChangesExpired`].
+///
+/// Bytes count because one object can be large and change often: the status of a Gateway with many listeners is a
+/// hundred kilobytes, and each route that attaches to it makes another one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChangeRing {
-    kept: Vector<Change>,
+    kept: Vector<Kept>,
+    /// Of all that is kept.
+    bytes: usize,
     /// Revision right before the oldest kept change.
     floor: u64,
+}
+
+/// A change, and what it keeps alive.
+#[derive(Clone, Debug)]
+struct Kept {
+    change: Change,
+    bytes: usize,
 }
 
 impl ChangeRing {
     /// A ring without history: watches resume from `revision` on.
     pub(super) fn starting_after(revision: u64) -> ChangeRing {
         ChangeRing {
-            kept: Vector::new(),
             floor: revision,
+            ..ChangeRing::default()
         }
     }
 
     /// Appends the change with the next revision.
     pub(super) fn push(&mut self, change: Change) {
-        self.kept.push_back(change);
-        while self.kept.len() > State::CHANGES_KEPT {
-            if let Some(dropped) = self.kept.pop_front() {
-                self.floor = dropped.revision;
-            }
+        // What was before is the object of an earlier change, or is dropped with this one: it is not counted twice.
+        let bytes = json_bytes(&change.object);
+        self.bytes += bytes;
+        self.kept.push_back(Kept { change, bytes });
+        while self.kept.len() > State::CHANGES_KEPT || self.bytes > State::CHANGES_BYTES {
+            let Some(dropped) = self.kept.pop_front() else {
+                return;
+            };
+            self.bytes -= dropped.bytes;
+            self.floor = dropped.change.revision;
         }
     }
 
@@ -76,7 +95,31 @@ impl ChangeRing {
         };
         // Revisions have no gap, so the number of changes already seen is also the position of the next one.
         let next = usize::try_from(seen).unwrap_or(usize::MAX).min(self.kept.len());
-        Ok(self.kept.focus().narrow(next..).into_iter())
+        let kept = self.kept.focus().narrow(next..).into_iter();
+        Ok(kept.map(|kept| &kept.change))
+    }
+}
+
+/// Length of an object as JSON: less than the memory it takes, by a factor of two or three.
+fn json_bytes(object: &Object) -> usize {
+    let mut counter = Counter(0);
+    // Counting cannot fail, and what cannot be written has no length.
+    match serde_json::to_writer(&mut counter, object) {
+        Ok(()) => counter.0,
+        Err(_) => 0,
+    }
+}
+
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -108,6 +151,28 @@ mod tests {
         assert_eq!(revisions(&ring, 10), [0; 0]);
         assert_eq!(revisions(&ring, 99), [0; 0]);
         assert_eq!(ring.since(6).err(), Some(ChangesExpired { asked: 6, oldest: 7 }));
+    }
+
+    #[test]
+    fn large_objects_push_out_more() {
+        let mut ring = ChangeRing::default();
+        let large = |revision| {
+            let mut change = change(revision);
+            let text = "x".repeat(State::CHANGES_BYTES / 4);
+            change.object.meta_mut().annotations.insert("large".to_owned(), text);
+            change
+        };
+        ring.push(change(1));
+        for revision in 2..=5 {
+            ring.push(large(revision));
+        }
+        assert_eq!(ring.since(1).err(), Some(ChangesExpired { asked: 1, oldest: 2 }));
+        assert_eq!(revisions(&ring, 2), [3, 4, 5]);
+        assert!(ring.bytes <= State::CHANGES_BYTES);
+        for revision in 6..1000 {
+            ring.push(change(revision));
+        }
+        assert!(ring.since(5).is_ok());
     }
 
     #[test]

@@ -36,6 +36,20 @@ impl<From: Ord + Clone, To: Ord + Clone + Default> Edges<From, To> {
             .map(|(_, to)| to)
     }
 
+    /// Everything that `from` leads to, ascending; borrows only the relation.
+    pub(crate) fn iter_of<'a>(&'a self, from: &From) -> impl Iterator<Item = &'a To> + use<'a, From, To> {
+        let wanted = from.clone();
+        self.from(wanted.clone())
+            .take_while(move |(other, _)| **other == wanted)
+            .map(|(_, to)| to)
+    }
+
+    /// Every pair from the least that begins with `from` on, ascending.
+    pub(crate) fn from<'a>(&'a self, from: From) -> impl Iterator<Item = (&'a From, &'a To)> + use<'a, From, To> {
+        let start = Bound::Included((from, To::default()));
+        self.pairs.range((start, Bound::Unbounded)).map(|(from, to)| (from, to))
+    }
+
     /// The least that `from` leads to.
     pub(crate) fn first(&self, from: &From) -> Option<&To> {
         let start = Bound::Included((from.clone(), To::default()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::object::{Object, spec_equal};
 use crate::resource::GatewayClassStatus;
 use crate::status::condition::{ACCEPTED, waiting};
-use crate::status::gateway;
+use crate::status::{gateway, listener_set};
 
 /// `written` with what the server keeps of `stored`: identity, creation, version and status.
 /// The generation rises if the spec differs.
@@ -32,7 +32,7 @@ pub(super) fn with_fresh_status(mut object: Object) -> Object {
     match &mut object {
         Object::Namespace(object) => Arc::make_mut(object).status = Default::default(),
         Object::Service(object) => Arc::make_mut(object).status = Default::default(),
-        Object::EndpointSlice(_) => {}
+        Object::EndpointSlice(_) | Object::Secret(_) | Object::ConfigMap(_) | Object::ReferenceGrant(_) => {}
         Object::GatewayClass(object) => {
             Arc::make_mut(object).status = GatewayClassStatus {
                 conditions: waiting(&[ACCEPTED]),
@@ -40,16 +40,26 @@ pub(super) fn with_fresh_status(mut object: Object) -> Object {
             };
         }
         Object::Gateway(object) => Arc::make_mut(object).status = gateway::unclaimed(),
+        Object::ListenerSet(object) => Arc::make_mut(object).status = listener_set::unclaimed(),
         Object::TcpRoute(object) => Arc::make_mut(object).status = Default::default(),
+        Object::UdpRoute(object) => Arc::make_mut(object).status = Default::default(),
+        Object::TlsRoute(object) => Arc::make_mut(object).status = Default::default(),
+        Object::BackendTlsPolicy(object) => Arc::make_mut(object).status = Default::default(),
+        Object::ClientTrafficPolicy(object) => Arc::make_mut(object).status = Default::default(),
+        Object::BackendTrafficPolicy(object) => Arc::make_mut(object).status = Default::default(),
         Object::Backend(object) => Arc::make_mut(object).status = Default::default(),
     }
     object
 }
 
-/// `stored` with the status of `written`.
+/// `stored` with the status of `written`, and with what it says of who set which fields.
 pub(super) fn with_status(stored: &Object, written: &Object) -> Object {
     let mut replaced = stored.clone();
     copy_status(written, &mut replaced);
+    if replaced.meta().managed_fields != written.meta().managed_fields {
+        let managed = written.meta().managed_fields.clone();
+        replaced.meta_mut().managed_fields = managed;
+    }
     replaced
 }
 
@@ -59,9 +69,21 @@ fn copy_status(from: &Object, to: &mut Object) {
         (Object::Service(from), Object::Service(to)) => Arc::make_mut(to).status.clone_from(&from.status),
         (Object::GatewayClass(from), Object::GatewayClass(to)) => Arc::make_mut(to).status.clone_from(&from.status),
         (Object::Gateway(from), Object::Gateway(to)) => Arc::make_mut(to).status.clone_from(&from.status),
+        (Object::ListenerSet(from), Object::ListenerSet(to)) => Arc::make_mut(to).status.clone_from(&from.status),
+        (Object::UdpRoute(from), Object::UdpRoute(to)) => Arc::make_mut(to).status.clone_from(&from.status),
+        (Object::TlsRoute(from), Object::TlsRoute(to)) => Arc::make_mut(to).status.clone_from(&from.status),
+        (Object::BackendTlsPolicy(from), Object::BackendTlsPolicy(to)) => {
+            Arc::make_mut(to).status.clone_from(&from.status);
+        }
+        (Object::ClientTrafficPolicy(from), Object::ClientTrafficPolicy(to)) => {
+            Arc::make_mut(to).status.clone_from(&from.status);
+        }
+        (Object::BackendTrafficPolicy(from), Object::BackendTrafficPolicy(to)) => {
+            Arc::make_mut(to).status.clone_from(&from.status);
+        }
         (Object::TcpRoute(from), Object::TcpRoute(to)) => Arc::make_mut(to).status.clone_from(&from.status),
         (Object::Backend(from), Object::Backend(to)) => Arc::make_mut(to).status.clone_from(&from.status),
-        // An EndpointSlice has no status, and the callers' two objects are of one kind: their keys are equal.
+        // Some kinds have no status, and the callers' two objects are of one kind: their keys are equal.
         _ => {}
     }
 }

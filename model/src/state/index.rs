@@ -7,156 +7,123 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use super::edges::Edges;
-use crate::kind::Kind;
-use crate::meta::ObjectMeta;
+use super::host::HostKey;
 use crate::node::SocketKey;
-use crate::object::{Object, ObjectKey};
-use crate::resource::TcpRoute;
+use crate::object::ObjectKey;
 
-/// Namespace and name, where the kind is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Name {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
+mod links;
+mod name;
+mod sockets;
 
-impl Name {
-    pub(crate) fn new(namespace: &str, name: &str) -> Name {
-        Name {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
-    }
+pub(crate) use links::{backend_key, parent_key, parent_of_set, secret_name, target_key};
+pub(crate) use name::{AttachPoint, Claim, Name, Rank, Seniority, Takes};
+pub(crate) use sockets::{Conflict, Holder};
 
-    pub(crate) fn of(meta: &ObjectMeta) -> Name {
-        Name::new(&meta.namespace, &meta.name)
-    }
-
-    pub(crate) fn key(&self, kind: Kind) -> ObjectKey {
-        ObjectKey {
-            kind,
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// Precedence of the Gateway API: the older first, then by namespace and name. The least goes first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Seniority {
-    created_seconds: u64,
-    pub(crate) name: Name,
-}
-
-impl Seniority {
-    pub(crate) fn of(meta: &ObjectMeta) -> Seniority {
-        let created = meta.creation_timestamp.unwrap_or_default().unix_seconds;
-        Seniority {
-            created_seconds: u64::try_from(created).unwrap_or(0),
-            name: Name::of(meta),
-        }
-    }
-}
-
-/// A listener of a Gateway, as routes see it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AttachPoint {
-    pub(crate) gateway: Name,
-    pub(crate) listener: String,
-}
-
-/// A listener that wants a socket group; of several, the least has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Claim {
-    pub(crate) gateway: Seniority,
-    pub(crate) listener: String,
-}
-
-/// The sockets that one Gateway claims, each with its listener.
+/// The sockets that one Gateway or ListenerSet claims, each with its listener.
 pub(crate) type Claims = BTreeSet<(SocketKey, Claim)>;
+
+/// The listeners that one route is attached to, each with a host name that it carries there.
+pub(crate) type Points = BTreeSet<(AttachPoint, HostKey)>;
 
 /// Where one route is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Attachments {
     seniority: Seniority,
-    points: Arc<BTreeSet<AttachPoint>>,
+    points: Arc<Points>,
 }
 
-/// Dependencies between objects, and what routes and Gateways hold.
+/// Dependencies between objects, and what routes, Gateways and ListenerSets hold. What an object refers to is in here
+/// whether it exists or not.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Index {
     /// By name of the class.
     pub(crate) gateways_of_class: Edges<String, Name>,
-    /// By Gateway that a parentRef names, there or not.
-    pub(crate) routes_of_gateway: Edges<Name, Name>,
-    /// By Service or Backend that a backendRef names, there or not.
-    pub(crate) routes_of_backend: Edges<(Kind, Name), Name>,
-    /// By Service, there or not.
+    /// By Gateway that a ListenerSet names as its parent.
+    pub(crate) sets_of_gateway: Edges<Name, Name>,
+    /// By Gateway or ListenerSet that a parentRef names.
+    pub(crate) routes_of_parent: Edges<ObjectKey, ObjectKey>,
+    /// By Service or Backend that a backendRef names.
+    pub(crate) routes_of_backend: Edges<ObjectKey, ObjectKey>,
+    /// By Service.
     pub(crate) slices_of_service: Edges<Name, Name>,
     /// By lower-case DNS name.
     pub(crate) backends_of_hostname: Edges<String, Name>,
-    /// Gateways whose class is ours.
-    pub(crate) ours: OrdSet<Name>,
+    /// Gateways, ListenerSets and policies, by the Secret or ConfigMap that they take certificates from.
+    pub(crate) users_of_certificate: Edges<ObjectKey, ObjectKey>,
+    /// Objects that refer to something in this namespace from another one: what a ReferenceGrant in it may concern.
+    pub(crate) strangers_of_namespace: Edges<String, ObjectKey>,
+    /// By target; of those of one kind, the first goes first.
+    pub(crate) policies_of_target: Edges<ObjectKey, Seniority>,
+    /// Gateways whose class is ours, and ListenerSets whose Gateway is.
+    pub(crate) ours: OrdSet<ObjectKey>,
+    /// Accepted ListenerSets, each with its Gateway.
+    accepted_sets: OrdMap<Name, Name>,
+    accepted_count: OrdMap<Name, i32>,
     /// By socket group.
     pub(crate) claims: Edges<SocketKey, Claim>,
-    claims_of: OrdMap<Name, Arc<Claims>>,
-    /// Accepted routes by listener; the first carries the traffic.
-    pub(crate) attached: Edges<AttachPoint, Seniority>,
+    /// Those of protocol TLS, by socket group and host name.
+    pub(crate) names: Edges<(SocketKey, HostKey), Claim>,
+    claims_of: OrdMap<ObjectKey, Arc<Claims>>,
+    /// Accepted routes by listener and host name (any, where the listener is not of protocol TLS); the first carries the
+    /// traffic.
+    pub(crate) carried: Edges<(AttachPoint, HostKey), Seniority>,
     attached_count: OrdMap<AttachPoint, i32>,
-    attachments_of: OrdMap<Name, Attachments>,
+    attachments_of: OrdMap<ObjectKey, Attachments>,
 }
 
 impl Index {
-    /// Adds the edges that an object has by itself.
-    pub(super) fn link(&mut self, object: &Object) {
-        for edge in edges_of(object) {
-            match edge {
-                Edge::Class(class, gateway) => self.gateways_of_class.insert(class, gateway),
-                Edge::Parent(gateway, route) => self.routes_of_gateway.insert(gateway, route),
-                Edge::Backend(backend, route) => self.routes_of_backend.insert(backend, route),
-                Edge::Slice(service, slice) => self.slices_of_service.insert(service, slice),
-                Edge::Hostname(hostname, backend) => self.backends_of_hostname.insert(hostname, backend),
-            };
-        }
+    /// The sockets that a Gateway or ListenerSet claims.
+    pub(crate) fn claims_of(&self, owner: &ObjectKey) -> Arc<Claims> {
+        self.claims_of.get(owner).cloned().unwrap_or_default()
     }
 
-    /// Removes them.
-    pub(super) fn unlink(&mut self, object: &Object) {
-        for edge in edges_of(object) {
-            match edge {
-                Edge::Class(class, gateway) => self.gateways_of_class.remove(class, gateway),
-                Edge::Parent(gateway, route) => self.routes_of_gateway.remove(gateway, route),
-                Edge::Backend(backend, route) => self.routes_of_backend.remove(backend, route),
-                Edge::Slice(service, slice) => self.slices_of_service.remove(service, slice),
-                Edge::Hostname(hostname, backend) => self.backends_of_hostname.remove(hostname, backend),
-            };
-        }
-    }
-
-    /// The sockets that a Gateway claims.
-    pub(crate) fn claims_of(&self, gateway: &Name) -> Arc<Claims> {
-        self.claims_of.get(gateway).cloned().unwrap_or_default()
-    }
-
-    /// Replaces the sockets that a Gateway claims.
-    pub(super) fn set_claims(&mut self, gateway: &Name, claims: Claims) {
-        for (socket, claim) in self.claims_of(gateway).difference(&claims) {
+    /// Replaces the sockets that a Gateway or ListenerSet claims.
+    pub(super) fn set_claims(&mut self, owner: &ObjectKey, claims: Claims) {
+        for (socket, claim) in self.claims_of(owner).difference(&claims) {
             self.claims.remove(*socket, claim.clone());
+            if let Takes::Name(name) = &claim.takes {
+                self.names.remove((*socket, name.clone()), claim.clone());
+            }
         }
         for (socket, claim) in &claims {
             self.claims.insert(*socket, claim.clone());
+            if let Takes::Name(name) = &claim.takes {
+                self.names.insert((*socket, name.clone()), claim.clone());
+            }
         }
         if claims.is_empty() {
-            self.claims_of.remove(gateway);
+            self.claims_of.remove(owner);
         } else {
-            self.claims_of.insert(gateway.clone(), Arc::new(claims));
+            self.claims_of.insert(owner.clone(), Arc::new(claims));
         }
+    }
+
+    /// How many accepted ListenerSets a Gateway has.
+    pub(crate) fn accepted_sets(&self, gateway: &Name) -> i32 {
+        self.accepted_count.get(gateway).copied().unwrap_or(0)
+    }
+
+    /// Records by which Gateway a ListenerSet is accepted, if by any. Returns the Gateways whose count has changed.
+    pub(super) fn set_accepted(&mut self, set: &Name, gateway: Option<Name>) -> Vec<Name> {
+        let before = match &gateway {
+            Some(gateway) => self.accepted_sets.insert(set.clone(), gateway.clone()),
+            None => self.accepted_sets.remove(set),
+        };
+        if before == gateway {
+            return Vec::new();
+        }
+        let mut changed = Vec::new();
+        for (gateway, by) in [(before, -1), (gateway, 1)] {
+            let Some(gateway) = gateway else { continue };
+            let count = self.accepted_sets(&gateway).saturating_add(by);
+            if count == 0 {
+                self.accepted_count.remove(&gateway);
+            } else {
+                self.accepted_count.insert(gateway.clone(), count);
+            }
+            changed.push(gateway);
+        }
+        changed
     }
 
     /// How many accepted routes are attached to a listener.
@@ -165,7 +132,7 @@ impl Index {
     }
 
     /// The listeners that a route is attached to.
-    pub(crate) fn attachments_of(&self, route: &Name) -> Arc<BTreeSet<AttachPoint>> {
+    pub(crate) fn attachments_of(&self, route: &ObjectKey) -> Arc<Points> {
         self.attachments_of
             .get(route)
             .map(|attachments| Arc::clone(&attachments.points))
@@ -173,25 +140,20 @@ impl Index {
     }
 
     /// Replaces the listeners that a route is attached to; `None` for a route that is gone.
-    pub(super) fn set_attachments(
-        &mut self,
-        route: &Name,
-        seniority: Option<Seniority>,
-        points: BTreeSet<AttachPoint>,
-    ) {
+    pub(super) fn set_attachments(&mut self, route: &ObjectKey, seniority: Option<Seniority>, points: Points) {
         if let Some(old) = self.attachments_of.remove(route) {
             for point in old.points.iter() {
-                self.attached.remove(point.clone(), old.seniority.clone());
-                self.count(point, -1);
+                self.carried.remove(point.clone(), old.seniority.clone());
             }
+            self.count(&old.points, -1);
         }
         let Some(seniority) = seniority.filter(|_| !points.is_empty()) else {
             return;
         };
         for point in &points {
-            self.attached.insert(point.clone(), seniority.clone());
-            self.count(point, 1);
+            self.carried.insert(point.clone(), seniority.clone());
         }
+        self.count(&points, 1);
         let attachments = Attachments {
             seniority,
             points: Arc::new(points),
@@ -199,64 +161,16 @@ impl Index {
         self.attachments_of.insert(route.clone(), attachments);
     }
 
-    fn count(&mut self, point: &AttachPoint, by: i32) {
-        let count = self.attached_count(point).saturating_add(by);
-        if count == 0 {
-            self.attached_count.remove(point);
-        } else {
-            self.attached_count.insert(point.clone(), count);
+    /// A route counts once on a listener, however many host names it has there.
+    fn count(&mut self, points: &Points, by: i32) {
+        let listeners: BTreeSet<&AttachPoint> = points.iter().map(|(point, _)| point).collect();
+        for point in listeners {
+            let count = self.attached_count(point).saturating_add(by);
+            if count == 0 {
+                self.attached_count.remove(point);
+            } else {
+                self.attached_count.insert(point.clone(), count);
+            }
         }
     }
-}
-
-/// An edge that an object has by itself.
-enum Edge {
-    Class(String, Name),
-    Parent(Name, Name),
-    Backend((Kind, Name), Name),
-    Slice(Name, Name),
-    Hostname(String, Name),
-}
-
-fn edges_of(object: &Object) -> Vec<Edge> {
-    let name = Name::of(object.meta());
-    match object {
-        Object::Namespace(_) | Object::Service(_) | Object::GatewayClass(_) => Vec::new(),
-        Object::EndpointSlice(slice) => {
-            let service = slice.service_name().map(|service| Name::new(&name.namespace, service));
-            service.map(|service| Edge::Slice(service, name)).into_iter().collect()
-        }
-        Object::Gateway(gateway) => vec![Edge::Class(gateway.spec.gateway_class_name.clone(), name)],
-        Object::TcpRoute(route) => route_edges(route, &name),
-        Object::Backend(backend) => {
-            let hostnames = backend
-                .spec
-                .endpoints
-                .iter()
-                .filter_map(|endpoint| endpoint.hostname.as_deref());
-            hostnames
-                .map(|hostname| Edge::Hostname(hostname.to_ascii_lowercase(), name.clone()))
-                .collect()
-        }
-    }
-}
-
-fn route_edges(route: &TcpRoute, name: &Name) -> Vec<Edge> {
-    let parents = route.spec.parent_refs.iter().filter(|parent| parent.is_gateway());
-    let parents = parents.map(|parent| Name::new(parent.namespace_or(&name.namespace), &parent.name));
-    let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
-    let backends = backends.filter_map(|backend| {
-        let kind = if backend.is_service() {
-            Kind::Service
-        } else if backend.is_backend() {
-            Kind::Backend
-        } else {
-            return None;
-        };
-        Some((kind, Name::new(backend.namespace_or(&name.namespace), &backend.name)))
-    });
-    parents
-        .map(|gateway| Edge::Parent(gateway, name.clone()))
-        .chain(backends.map(|backend| Edge::Backend(backend, name.clone())))
-        .collect()
 }

@@ -1,22 +1,25 @@
 //! What follows from a command: the index is brought in step, and every status that may have changed is derived again.
 //!
 //! The work is proportional to what depends on the change. In order: edges of the objects that changed, sockets that
-//! Gateways claim, listeners that routes are attached to, then status, which reads all three.
+//! Gateways and ListenerSets claim, listeners that routes are attached to, which ListenerSets are accepted, then status,
+//! which reads all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::State;
 use super::batch::Batch;
-use super::index::{AttachPoint, Name, Seniority};
+use super::host::HostKey;
+use super::index::{Holder, Name, Seniority, Takes};
 use crate::kind::Kind;
-use crate::meta::Timestamp;
 use crate::node::SocketKey;
-use crate::object::{Object, ObjectKey};
-use crate::resource::{NamespacePhase, TcpRoute};
-use crate::status::attach::{Attachment, attach};
-use crate::status::condition::Moment;
-use crate::status::{backend, class, gateway, route};
+use crate::object::ObjectKey;
+use crate::status::attach::attach_points;
+use crate::status::claims::claims;
+use crate::status::listener_set;
+use crate::status::owner::Owner;
+
+mod relink;
+mod stated;
 
 /// What a command changed besides objects.
 #[derive(Debug, Default)]
@@ -29,37 +32,23 @@ pub(super) struct Events {
     pub(super) names: BTreeSet<String>,
 }
 
-/// The object with `$status` in place of its own, if they differ; an object is copied only then.
-macro_rules! replaced {
-    ($kind:ident, $object:expr, $status:expr) => {{
-        let status = $status;
-        (status != $object.status).then(|| {
-            let mut object = Arc::clone($object);
-            Arc::make_mut(&mut object).status = status;
-            Object::$kind(object)
-        })
-    }};
-}
-
 /// What is still to be looked at.
 #[derive(Debug, Default)]
 struct Work {
-    /// Gateways whose spec, class or existence has changed.
-    reclaim: BTreeSet<Name>,
+    /// Gateways and ListenerSets whose spec, class, parent or existence has changed.
+    reclaim: BTreeSet<ObjectKey>,
     /// Routes that may attach elsewhere than before.
-    reattach: BTreeSet<Name>,
+    reattach: BTreeSet<ObjectKey>,
     /// Objects whose status may change, in the order in which their changes are published.
     restate: BTreeSet<ObjectKey>,
 }
 
-impl Work {
-    fn restate(&mut self, kind: Kind, name: &Name) {
-        self.restate.insert(name.key(kind));
-    }
-
-    fn restate_all<'a>(&mut self, kind: Kind, names: impl Iterator<Item = &'a Name>) {
-        self.restate.extend(names.map(|name| name.key(kind)));
-    }
+/// What has moved on a socket group.
+struct Moved {
+    /// Who had settled its use before.
+    before: Option<Holder>,
+    /// Host names that were claimed or given up.
+    names: BTreeSet<HostKey>,
 }
 
 impl State {
@@ -72,12 +61,13 @@ impl State {
             self.forget_names(before.as_ref());
         }
         let (lost, freed) = self.reclaim(&mut work);
-        for name in lost {
-            self.reset_status(batch, &name);
+        for key in lost {
+            self.reset_status(batch, &key);
         }
         self.forget_binds(&freed);
         self.reattach(&mut work);
         self.heed(batch, events, &mut work);
+        self.judge_sets(&mut work);
         for key in work.restate {
             self.restate(batch, &key);
         }
@@ -92,161 +82,131 @@ impl State {
         }
         self.reclaim(&mut work);
         self.reattach(&mut work);
+        self.judge_sets(&mut work);
     }
 
-    /// Moves the edges of one object, and notes who depends on it.
-    fn relink(&mut self, key: &ObjectKey, before: Option<&Object>, now: Option<&Object>, work: &mut Work) {
-        if let Some(before) = before {
-            self.index.unlink(before);
-        }
-        if let Some(now) = now {
-            self.index.link(now);
-        }
-        let name = Name::new(&key.namespace, &key.name);
-        work.restate.insert(key.clone());
-        let generation = |object: &Object| (object.meta().uid.clone(), object.meta().generation);
-        let same_spec = before.map(generation) == now.map(generation);
-        match key.kind {
-            Kind::Namespace => {
-                let labels = |object: &Object| object.meta().labels.clone();
-                if before.map(labels) != now.map(labels) {
-                    let routes = self.list(Kind::TcpRoute, Some(&key.name), None);
-                    work.reattach.extend(routes.map(|route| Name::of(route.meta())));
-                }
-            }
-            Kind::Service | Kind::Backend if !same_spec => {
-                let routes = self
-                    .index
-                    .routes_of_backend
-                    .of(&(key.kind, name))
-                    .cloned()
-                    .collect::<Vec<_>>();
-                work.restate_all(Kind::TcpRoute, routes.iter());
-            }
-            Kind::GatewayClass if !same_spec => {
-                work.reclaim.extend(self.index.gateways_of_class.of(&key.name).cloned());
-            }
-            Kind::Gateway if !same_spec => {
-                work.reclaim.insert(name);
-            }
-            Kind::TcpRoute if !same_spec => {
-                work.reattach.insert(name);
-            }
-            // No status depends on where a Service's connections go, only the plan does.
-            Kind::EndpointSlice
-            | Kind::Service
-            | Kind::Backend
-            | Kind::GatewayClass
-            | Kind::Gateway
-            | Kind::TcpRoute => {}
-        }
-    }
-
-    /// Computes again what each Gateway in `work` claims, and notes who is touched by it. Returns the Gateways that
-    /// have ceased to be ours, and the socket groups that no one claims any more.
-    fn reclaim(&mut self, work: &mut Work) -> (Vec<Name>, BTreeSet<SocketKey>) {
+    /// Computes again what each Gateway and ListenerSet in `work` claims, and notes who is touched by it. Returns those
+    /// that have ceased to be ours, and the socket groups that no one claims any more.
+    fn reclaim(&mut self, work: &mut Work) -> (Vec<ObjectKey>, BTreeSet<SocketKey>) {
         let mut lost = Vec::new();
-        let mut moved = BTreeSet::new();
-        for name in std::mem::take(&mut work.reclaim) {
-            let ours = self
-                .gateway(&name)
-                .is_some_and(|gateway| self.is_ours(&gateway.spec.gateway_class_name));
+        let mut moved: BTreeMap<SocketKey, Moved> = BTreeMap::new();
+        // Gateways come before ListenerSets, so what a Gateway adds is still ahead.
+        while let Some(key) = work.reclaim.pop_first() {
+            if key.kind == Kind::Gateway {
+                let sets = self.index.sets_of_gateway.iter_of(&Name::of_key(&key));
+                work.reclaim.extend(sets.map(|set| set.key(Kind::ListenerSet)));
+            }
+            let owner = Owner::of(self, &key);
+            let ours = owner.is_some();
+            let claims = owner.map(|owner| claims(self, &owner)).unwrap_or_default();
             let was_ours = if ours {
-                self.index.ours.insert(name.clone()).is_some()
+                self.index.ours.insert(key.clone()).is_some()
             } else {
-                self.index.ours.remove(&name).is_some()
+                self.index.ours.remove(&key).is_some()
             };
             if was_ours && !ours {
-                lost.push(name.clone());
+                lost.push(key.clone());
             }
-            let claims = match self.gateway(&name) {
-                Some(found) if ours => gateway::claims(self, found),
-                _ => Default::default(),
-            };
-            let before = self.index.claims_of(&name);
-            moved.extend(before.symmetric_difference(&claims).map(|(socket, _)| *socket));
-            self.index.set_claims(&name, claims);
-            work.restate(Kind::Gateway, &name);
-            work.reattach.extend(self.index.routes_of_gateway.of(&name).cloned());
+            let before = self.index.claims_of(&key);
+            for (socket, claim) in before.symmetric_difference(&claims) {
+                let moved = moved.entry(*socket).or_insert_with(|| Moved {
+                    before: self.index.holder(socket),
+                    names: BTreeSet::new(),
+                });
+                if let Takes::Name(name) = &claim.takes {
+                    moved.names.insert(name.clone());
+                }
+            }
+            self.index.set_claims(&key, claims);
+            work.reattach.extend(self.index.routes_of_parent.iter_of(&key).cloned());
+            self.restate_policies(&key, work);
+            work.restate.insert(key);
         }
-        for socket in &moved {
-            let claimants: Vec<Name> = self
-                .index
-                .claims
-                .of(socket)
-                .map(|claim| claim.gateway.name.clone())
-                .collect();
-            work.restate_all(Kind::Gateway, claimants.iter());
+        for (socket, moved) in &moved {
+            self.restate_claimants(socket, moved, work);
         }
-        moved.retain(|socket| self.index.claims.first(socket).is_none());
-        (lost, moved)
+        let freed = moved.into_keys();
+        let freed = freed.filter(|socket| self.index.claims.first(socket).is_none());
+        (lost, freed.collect())
+    }
+
+    fn restate_claimants(&self, socket: &SocketKey, moved: &Moved, work: &mut Work) {
+        if self.index.holder(socket) != moved.before {
+            let claims = self.index.claims.of(socket);
+            work.restate.extend(claims.map(|claim| claim.rank.owner.clone()));
+            return;
+        }
+        for name in &moved.names {
+            let concerned = self.index.concerned(socket, name).into_iter();
+            work.restate.extend(concerned.map(|claim| claim.rank.owner.clone()));
+        }
     }
 
     /// Attaches each route in `work` again, and notes whose count of routes or whose carrier has changed.
     fn reattach(&mut self, work: &mut Work) {
-        let mut carriers: BTreeMap<AttachPoint, Option<Seniority>> = BTreeMap::new();
-        for name in std::mem::take(&mut work.reattach) {
-            let found = self.route(&name);
-            let seniority = found.map(|route| Seniority::of(&route.metadata));
-            let points = found.map(|route| self.attach_points(route)).unwrap_or_default();
-            let before = self.index.attachments_of(&name);
-            for point in before.symmetric_difference(&points) {
-                carriers
-                    .entry(point.clone())
-                    .or_insert_with(|| self.index.attached.first(point).cloned());
+        let mut carriers = BTreeMap::new();
+        for key in std::mem::take(&mut work.reattach) {
+            let object = self.objects.get(&key).cloned();
+            let route = object.as_ref().and_then(|object| object.as_route());
+            let points = route.map(|route| attach_points(self, &route)).unwrap_or_default();
+            let before = self.index.attachments_of(&key);
+            for pair in before.symmetric_difference(&points) {
+                let carrier = || self.index.carried.first(pair).cloned();
+                carriers.entry(pair.clone()).or_insert_with(carrier);
             }
-            self.index.set_attachments(&name, seniority, points);
-            work.restate(Kind::TcpRoute, &name);
+            let seniority = object.as_ref().map(Seniority::of_object);
+            self.index.set_attachments(&key, seniority, points);
+            if key.kind == Kind::TlsRoute
+                && let Some(route) = route
+            {
+                self.restate_backend_policies(&route, work);
+            }
+            work.restate.insert(key);
         }
-        for (point, carrier) in carriers {
-            work.restate(Kind::Gateway, &point.gateway);
-            if self.index.attached.first(&point) != carrier.as_ref() {
-                let routes = self.index.attached.of(&point).map(|route| &route.name);
-                work.restate_all(Kind::TcpRoute, routes);
+        for (pair, carrier) in carriers {
+            if self.index.carried.first(&pair) != carrier.as_ref() {
+                let routes = self.index.carried.of(&pair).map(|route| route.key.clone());
+                work.restate.extend(routes);
             }
+            work.restate.insert(pair.0.owner);
         }
     }
 
-    fn attach_points(&self, route: &TcpRoute) -> BTreeSet<AttachPoint> {
-        let mut points = BTreeSet::new();
-        for parent in &route.spec.parent_refs {
-            let Some(gateway) = route::parent_gateway(self, route, parent) else {
-                continue;
-            };
-            if let Attachment::Attached(listeners) = attach(self, &route.metadata.namespace, gateway, parent) {
-                points.extend(listeners.into_iter().map(|listener| AttachPoint {
-                    gateway: Name::of(&gateway.metadata),
-                    listener: listener.name.clone(),
-                }));
-            }
+    /// Decides again which ListenerSets in `work` are accepted, and notes the Gateways whose count changes.
+    fn judge_sets(&mut self, work: &mut Work) {
+        let sets: Vec<ObjectKey> = work
+            .restate
+            .iter()
+            .filter(|key| key.kind == Kind::ListenerSet)
+            .cloned()
+            .collect();
+        for key in sets {
+            let owner = Owner::of(self, &key);
+            let accepted = owner.filter(|owner| listener_set::is_accepted(self, owner));
+            let gateway = accepted.map(|owner| Name::of(&owner.gateway.metadata));
+            let changed = self.index.set_accepted(&Name::of_key(&key), gateway);
+            work.restate
+                .extend(changed.iter().map(|gateway| gateway.key(Kind::Gateway)));
         }
-        points
     }
 
     /// Notes who depends on what is not an object.
     fn heed(&mut self, batch: &mut Batch, events: &Events, work: &mut Work) {
         for socket in &events.sockets {
-            let claims = self.index.claims.of(socket).map(|claim| &claim.gateway.name);
-            work.restate_all(Kind::Gateway, claims);
+            let claims = self.index.claims.of(socket);
+            work.restate.extend(claims.map(|claim| claim.rank.owner.clone()));
         }
         if events.members {
-            work.restate_all(Kind::Gateway, self.index.ours.iter());
+            work.restate.extend(self.index.ours.iter().cloned());
         }
         for name in &events.names {
             let backends: Vec<Name> = self.index.backends_of_hostname.of(name).cloned().collect();
-            for backend in &backends {
+            for backend in backends {
+                let key = backend.key(Kind::Backend);
                 // What a name stands for is part of the Backend: its version rises even if its status reads the same.
-                self.force(batch, &backend.key(Kind::Backend));
+                self.force(batch, &key);
+                work.restate.insert(key);
             }
-            work.restate_all(Kind::Backend, backends.iter());
-        }
-    }
-
-    /// A Gateway that has left our hands is as if no controller had seen it.
-    fn reset_status(&mut self, batch: &mut Batch, name: &Name) {
-        if let Some(mut reset) = self.gateway(name).cloned() {
-            Arc::make_mut(&mut reset).status = gateway::unclaimed();
-            self.put(batch, Object::Gateway(reset));
         }
     }
 
@@ -254,30 +214,6 @@ impl State {
     fn restate(&mut self, batch: &mut Batch, key: &ObjectKey) {
         if let Some(stated) = self.objects.get(key).and_then(|object| self.stated(object)) {
             self.put(batch, stated);
-        }
-    }
-
-    /// The object with its derived status, if that differs from the one it has.
-    pub(super) fn stated(&self, object: &Object) -> Option<Object> {
-        let moment = Moment {
-            generation: object.meta().generation,
-            now: Timestamp::from(self.time),
-        };
-        match object {
-            Object::Namespace(namespace) => {
-                let mut status = namespace.status.clone();
-                status.phase = Some(NamespacePhase::Active);
-                replaced!(Namespace, namespace, status)
-            }
-            Object::GatewayClass(class) if class::is_ours(class) => {
-                replaced!(GatewayClass, class, class::derive(class, moment))
-            }
-            Object::Gateway(gateway) if self.index.ours.contains(&Name::of(&gateway.metadata)) => {
-                replaced!(Gateway, gateway, gateway::derive(self, gateway, moment))
-            }
-            Object::TcpRoute(route) => replaced!(TcpRoute, route, route::derive(self, route, moment)),
-            Object::Backend(backend) => replaced!(Backend, backend, backend::derive(self, backend, moment)),
-            Object::Service(_) | Object::EndpointSlice(_) | Object::GatewayClass(_) | Object::Gateway(_) => None,
         }
     }
 }

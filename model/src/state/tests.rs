@@ -4,4 +4,4 @@ mod members;
 mod objects;
 mod oracle;
 mod snapshots;
-mod universe;
+pub(crate) mod universe;

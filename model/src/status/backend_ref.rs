@@ -1,7 +1,8 @@
 //! What a backendRef leads to, or why it leads nowhere.
 
+use super::grants::{not_permitted, permits};
 use crate::kind::Kind;
-use crate::object::Object;
+use crate::object::{Object, ObjectKey};
 use crate::resource::{Backend, BackendRef, IpProtocol, Service, ServicePort, ServiceType};
 use crate::state::State;
 use crate::state::index::Name;
@@ -44,28 +45,30 @@ impl RefReason {
     }
 }
 
-/// Finds what `backend` leads to for a route in `route_namespace`.
-pub(crate) fn resolve<'a>(
-    state: &'a State,
-    route_namespace: &str,
-    backend: &BackendRef,
-) -> Result<Referent<'a>, RefFault> {
-    let name = Name::new(backend.namespace_or(route_namespace), &backend.name);
+/// The transport protocol of the endpoints of a kind of route.
+pub(crate) fn protocol_of(route: Kind) -> IpProtocol {
+    match route {
+        Kind::UdpRoute => IpProtocol::Udp,
+        _ => IpProtocol::Tcp,
+    }
+}
+
+/// Finds what `backend` of `route` leads to.
+pub(crate) fn resolve<'a>(state: &'a State, route: &ObjectKey, backend: &BackendRef) -> Result<Referent<'a>, RefFault> {
+    let name = Name::new(backend.namespace_or(&route.namespace), &backend.name);
     let fault = |reason, problem: String| RefFault {
         reason,
         message: format!("{} {name}: {problem}", backend.kind),
     };
     // Before anything is looked up: the answer must not tell whether an object exists in a namespace out of reach.
-    if name.namespace != route_namespace {
-        let problem =
-            format!("it is not in the route's namespace {route_namespace:?}, and nothing permits the reference");
-        return Err(fault(RefReason::RefNotPermitted, problem));
+    if !permits(state, route, (&backend.group, &backend.kind), &name) {
+        return Err(fault(RefReason::RefNotPermitted, not_permitted(route, &name)));
     }
     if backend.is_service() {
         let Some(Object::Service(service)) = state.get(&name.key(Kind::Service)) else {
             return Err(fault(RefReason::BackendNotFound, "there is no such Service".to_owned()));
         };
-        service_port(service, backend.port)
+        service_port(service, backend.port, protocol_of(route.kind))
             .map(|port| Referent::Service(service, port))
             .map_err(|(reason, problem)| fault(reason, problem))
     } else if backend.is_backend() {
@@ -88,7 +91,11 @@ pub(crate) fn resolve<'a>(
     }
 }
 
-fn service_port(service: &Service, port: Option<u16>) -> Result<&ServicePort, (RefReason, String)> {
+fn service_port(
+    service: &Service,
+    port: Option<u16>,
+    protocol: IpProtocol,
+) -> Result<&ServicePort, (RefReason, String)> {
     if service.spec.service_type == ServiceType::ExternalName {
         let problem = "it is of type ExternalName, which has no endpoints; use a Backend with the DNS name";
         return Err((RefReason::BackendNotFound, problem.to_owned()));
@@ -106,6 +113,15 @@ fn service_port(service: &Service, port: Option<u16>) -> Result<&ServicePort, (R
         return Err((RefReason::BackendNotFound, format!("it has no port {port}")));
     }
     with_number
-        .find(|candidate| candidate.protocol == IpProtocol::Tcp)
-        .ok_or_else(|| (RefReason::UnsupportedProtocol, format!("its port {port} is not TCP")))
+        .find(|candidate| candidate.protocol == protocol)
+        .ok_or_else(|| {
+            let wanted = match protocol {
+                IpProtocol::Udp => "UDP",
+                _ => "TCP",
+            };
+            (
+                RefReason::UnsupportedProtocol,
+                format!("its port {port} is not {wanted}"),
+            )
+        })
 }

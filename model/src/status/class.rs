@@ -7,8 +7,21 @@ use crate::state::CONTROLLER_NAME;
 /// Types that are ours in a GatewayClass that is ours.
 pub(crate) const OWN: [&str; 2] = [ACCEPTED, SUPPORTED_VERSION];
 
-/// Features of the Gateway API, sorted by name.
-const FEATURES: [&str; 3] = ["Gateway", "GatewayStaticAddresses", "TCPRoute"];
+/// Features of the Gateway API that are served, by the names of its conformance suite, sorted.
+const FEATURES: [&str; 12] = [
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
+    "Gateway",
+    "GatewayAddressEmpty",
+    "GatewayStaticAddresses",
+    "ListenerSet",
+    "ReferenceGrant",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
+    "UDPRoute",
+];
 
 /// Whether this controller serves the class.
 pub(crate) fn is_ours(class: &GatewayClass) -> bool {

@@ -12,15 +12,22 @@ pub const PROGRAMMED: &str = "Programmed";
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// Whether a listener clashes with another one.
 pub const CONFLICTED: &str = "Conflicted";
+/// Whether another TLS listener of the port serves some of the same host names; never False.
+pub const OVERLAPPING_TLS_CONFIG: &str = "OverlappingTLSConfig";
 /// Whether a part of a route is not implemented; never False.
 pub const PARTIALLY_INVALID: &str = "PartiallyInvalid";
 /// Whether the version of the Gateway API is one that is served.
 pub const SUPPORTED_VERSION: &str = "SupportedVersion";
 /// Whether an older route carries the traffic of a listener in place of this one; never False.
 ///
-/// The Gateway API accepts every route of a TCP listener and lets only the oldest carry traffic; without this type the
-/// others would look as if they did.
+/// The Gateway API accepts every route of a TCP or UDP listener, and every TLSRoute of a host name, and lets only the
+/// oldest carry traffic; without this type the others would look as if they did.
 pub const SUPERSEDED: &str = "guideway.dev/Superseded";
+
+/// Whether a Service has a selector and no EndpointSlice, so that it leads nowhere; never False.
+///
+/// No one selects pods here: a Service is served from the EndpointSlices that carry its name, whoever writes them.
+pub const NO_ENDPOINT_SLICES: &str = "guideway.dev/NoEndpointSlices";
 
 /// Most conditions in one list; what others have written beyond it is dropped.
 const CONDITIONS: usize = 8;

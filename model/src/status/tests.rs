@@ -3,5 +3,9 @@
 mod bindings;
 mod conflicts;
 mod gateways;
+mod grants;
+mod listener_sets;
 mod others;
+mod policies;
 mod routes;
+mod tls;

@@ -4,11 +4,14 @@ mod backend;
 mod decoding;
 mod endpoint_slice;
 mod gateway;
+mod listener_set;
 mod metadata;
 mod oracle;
+mod policies;
 mod round_trip;
+mod routes;
+mod secret;
 mod service;
-mod tcp_route;
 mod update;
 
 use guideway_model::Kind;

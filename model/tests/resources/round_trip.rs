@@ -1,7 +1,10 @@
 //! Objects survive being written and read, and defaults are filled in once and for all.
 
+use std::collections::BTreeMap;
+
 use guideway_model::Kind;
 use guideway_model::object::{FieldValidation, Object};
+use guideway_model::resource::Blob;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -94,6 +97,105 @@ fn route() -> impl Strategy<Value = Value> {
         })
 }
 
+fn tls_route() -> impl Strategy<Value = Value> {
+    (route(), proptest::collection::btree_set(name(), 1..4), any::<bool>()).prop_map(|(mut spec, names, wildcard)| {
+        let star = if wildcard { "*." } else { "" };
+        let names: Vec<String> = names.iter().map(|name| format!("{star}{name}.example.com")).collect();
+        spec["hostnames"] = json!(names);
+        spec
+    })
+}
+
+fn listener_set() -> impl Strategy<Value = Value> {
+    (gateway(), name(), proptest::option::of(name())).prop_map(|(gateway, parent, namespace)| {
+        json!({ "parentRef": { "name": parent, "namespace": namespace }, "listeners": gateway["listeners"] })
+    })
+}
+
+fn grant() -> impl Strategy<Value = Value> {
+    (name(), proptest::collection::vec(proptest::option::of(name()), 1..5)).prop_map(|(namespace, names)| {
+        let to: Vec<Value> = names
+            .iter()
+            .map(|name| json!({ "group": "", "kind": "Secret", "name": name }))
+            .collect();
+        json!({ "from": [{ "group": "example.com", "kind": "A", "namespace": namespace }], "to": to })
+    })
+}
+
+fn target(group: &'static str, kind: &'static str) -> impl Strategy<Value = Value> {
+    proptest::collection::btree_map(name(), proptest::option::of(name()), 1..4).prop_map(move |names| {
+        names
+            .into_iter()
+            .map(|(name, section)| json!({ "group": group, "kind": kind, "name": name, "sectionName": section }))
+            .collect()
+    })
+}
+
+fn tls_policy() -> impl Strategy<Value = Value> {
+    let validation = maybe(&[
+        r#"{"hostname":"a.b","wellKnownCACertificates":"System"}"#,
+        r#"{"hostname":"a","caCertificateRefs":[{"group":"","kind":"ConfigMap","name":"ca"}],
+            "subjectAltNames":[{"type":"URI","uri":"a://b"},{"type":"Hostname","hostname":"*.c"}]}"#,
+    ]);
+    let validation = validation.prop_filter("needed", |validation| !validation.is_null());
+    let options = maybe(&["{}", r#"{"example.com/a":"b"}"#]);
+    (target("", "Service"), validation, options).prop_map(
+        |(targets, validation, options)| json!({ "targetRefs": targets, "validation": validation, "options": options }),
+    )
+}
+
+/// A span of time, in one of the ways to write it.
+fn span() -> impl Strategy<Value = Option<String>> {
+    let span = (1_u32..60, proptest::sample::select(vec!["s", "ms", "m", "m1s", "s0ms"]));
+    proptest::option::of(span.prop_map(|(number, unit)| format!("{number}{unit}")))
+}
+
+fn client_policy() -> impl Strategy<Value = Value> {
+    let keepalive = maybe(&["{}", r#"{"probes":3}"#, r#"{"idleTime":"1m","interval":"60s"}"#]);
+    let udp = maybe(&["{}", r#"{"maxFlows":9}"#, r#"{"maxFlows":9,"maxFlowsPerClient":9}"#]);
+    (
+        target("gateway.networking.k8s.io", "Gateway"),
+        [span(), span(), span(), span()],
+        keepalive,
+        udp,
+    )
+        .prop_map(|(targets, [handshake, idle, user, longest], keepalive, udp)| {
+            json!({ "targetRefs": targets, "tcpKeepalive": keepalive, "udp": udp,
+                    "timeout": { "tls": { "handshakeTimeout": handshake },
+                                 "tcp": { "idleTimeout": idle, "userTimeout": user } },
+                    "connection": { "connectionLimit": { "maxConnectionDuration": longest } } })
+        })
+}
+
+fn backend_policy() -> impl Strategy<Value = Value> {
+    let udp = maybe(&[
+        "{}",
+        r#"{"mode":"OneWay"}"#,
+        r#"{"expectedReplies":1,"idleTimeout":"5s"}"#,
+    ]);
+    (target("", "Service"), [span(), span(), span(), span(), span()], udp).prop_map(
+        |(targets, [connect, first, idle, stall, user], udp)| {
+            json!({ "targetRefs": targets, "udp": udp,
+                    "timeout": { "tcp": { "connectTimeout": connect, "firstByteTimeout": first, "idleTimeout": idle,
+                                          "writeStallTimeout": stall, "userTimeout": user } } })
+        },
+    )
+}
+
+/// `data` and what stands beside it in a Secret or a ConfigMap.
+fn data(kind: Kind) -> impl Strategy<Value = (Kind, Value)> {
+    let bytes = proptest::collection::btree_map("[-._a-z0-9]{1,9}[a-z]", any::<Vec<u8>>(), 0..4);
+    let text = proptest::collection::btree_map("[A-Z]{1,9}", any::<String>(), 0..4);
+    let immutable = proptest::option::of(any::<bool>());
+    (metadata(), bytes, text, immutable).prop_map(move |(metadata, bytes, text, immutable)| {
+        let bytes: BTreeMap<String, Blob> = bytes.into_iter().map(|(key, value)| (format!("k{key}"), Blob(value))).collect();
+        let (of_bytes, of_text) = if kind == Kind::Secret { ("data", "stringData") } else { ("binaryData", "data") };
+        let json = json!({ "apiVersion": "v1", "kind": kind.info().name, "metadata": metadata, of_bytes: bytes, of_text: text,
+                           "immutable": immutable });
+        (kind, json)
+    })
+}
+
 fn backend() -> impl Strategy<Value = Value> {
     proptest::collection::btree_map((any::<[u8; 3]>(), 1_u16..), proptest::option::of(0_u32..9), 1..6).prop_map(
         |endpoints| {
@@ -155,6 +257,15 @@ fn any_object() -> impl Strategy<Value = (Kind, Value)> {
         ),
         spec(Kind::Gateway, gateway().boxed()),
         spec(Kind::TcpRoute, route().boxed()),
+        spec(Kind::UdpRoute, route().boxed()),
+        spec(Kind::TlsRoute, tls_route().boxed()),
+        spec(Kind::ListenerSet, listener_set().boxed()),
+        spec(Kind::ReferenceGrant, grant().boxed()),
+        spec(Kind::BackendTlsPolicy, tls_policy().boxed()),
+        spec(Kind::ClientTrafficPolicy, client_policy().boxed()),
+        spec(Kind::BackendTrafficPolicy, backend_policy().boxed()),
+        data(Kind::Secret),
+        data(Kind::ConfigMap),
         spec(Kind::Backend, backend().boxed()),
     ]
 }
@@ -167,6 +278,22 @@ proptest! {
         let again = decode(kind, object.encode(version)).map_err(|causes| TestCaseError::fail(format!("{causes:?}")))?;
         prop_assert_eq!(&again, &object, "defaults are filled in once");
         prop_assert_eq!(again.encode(version), object.encode(version));
+    }
+
+    /// Each older version that takes the object is a relabelling: what is stored is the same.
+    #[test]
+    fn older_versions_are_relabelled((kind, mut json) in any_object()) {
+        let info = kind.info();
+        let object = decode(kind, json.clone()).map_err(|causes| TestCaseError::fail(format!("{causes:?}")))?;
+        for version in info.accepted_versions {
+            json["apiVersion"] = info.api_version_as(version).into();
+            let older = decode(kind, json.clone()).map_err(|causes| TestCaseError::fail(format!("{causes:?}")))?;
+            prop_assert_eq!(&older, &object);
+            let mut emitted = older.encode(version);
+            prop_assert_eq!(&emitted["apiVersion"], &info.api_version_as(version));
+            emitted["apiVersion"] = info.api_version().into();
+            prop_assert_eq!(emitted, object.encode(info.version));
+        }
     }
 
     #[test]

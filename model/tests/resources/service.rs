@@ -1,12 +1,12 @@
 //! Service and Namespace.
 
 use guideway_model::Kind;
-use guideway_model::object::Object;
+use guideway_model::object::{FieldValidation, Object};
 use guideway_model::resource::{
     ExternalTrafficPolicy, IntOrString, InternalTrafficPolicy, IpProtocol, Service, ServiceType,
 };
 
-use crate::{accept, reject};
+use crate::{accept, object, reject};
 
 fn service(spec: &str) -> Service {
     match accept(Kind::Service, &format!("spec: {spec}")) {
@@ -34,6 +34,40 @@ fn defaults_are_those_of_kubernetes() {
 
     let alias = service("{type: ExternalName, externalName: db.example.com}").spec;
     assert_eq!(alias.internal_traffic_policy, None);
+}
+
+#[test]
+fn a_load_balancer_says_what_opens_a_listener_here() {
+    let warnings = |spec: &str| {
+        let json = object(Kind::Service, &format!("spec: {spec}"));
+        let decoded = Object::decode(Kind::Service, json, FieldValidation::Ignore).expect("accepted");
+        decoded.warnings
+    };
+    assert_eq!(
+        warnings("{type: LoadBalancer, ports: [{port: 53, protocol: UDP}]}"),
+        [
+            "spec.type: LoadBalancer opens no listener here: create a Gateway with a listener for each port, and a TCPRoute, \
+             UDPRoute or TLSRoute with a backendRef to Service \"it\""
+        ]
+    );
+    for spec in ["{ports: [{port: 1}]}", "{type: NodePort, ports: [{port: 1}]}"] {
+        assert_eq!(warnings(spec), [""; 0]);
+    }
+}
+
+#[test]
+fn protocols_are_kept() {
+    let ports = service("{ports: [{name: t, port: 53}, {name: u, port: 53, protocol: UDP}]}")
+        .spec
+        .ports;
+    let protocols: Vec<IpProtocol> = ports.iter().map(|port| port.protocol).collect();
+    assert_eq!(protocols, [IpProtocol::Tcp, IpProtocol::Udp]);
+    let slice = "addressType: IPv4\nports: [{name: t, port: 53}, {name: u, port: 53, protocol: UDP}]";
+    let json = accept(Kind::EndpointSlice, slice).encode("v1");
+    assert_eq!(
+        (&json["ports"][0]["protocol"], &json["ports"][1]["protocol"]),
+        (&"TCP".into(), &"UDP".into())
+    );
 }
 
 #[test]

@@ -60,6 +60,45 @@ fn metadata_and_status_are_not_what_is_wanted() {
             "spec: {rules: [{backendRefs: [{name: a, port: 2}]}]}",
         ),
         (
+            Kind::UdpRoute,
+            "spec: {rules: [{backendRefs: [{name: a, port: 1}]}]}",
+            "spec: {rules: [{backendRefs: [{name: b, port: 1}]}]}",
+        ),
+        (
+            Kind::TlsRoute,
+            "spec: {hostnames: [a], rules: [{backendRefs: [{name: a, port: 1}]}]}",
+            "spec: {hostnames: [b], rules: [{backendRefs: [{name: a, port: 1}]}]}",
+        ),
+        (
+            Kind::ListenerSet,
+            "spec: {parentRef: {name: a}, listeners: [{name: a, port: 1, protocol: TCP}]}",
+            "spec: {parentRef: {name: b}, listeners: [{name: a, port: 1, protocol: TCP}]}",
+        ),
+        (
+            Kind::ReferenceGrant,
+            "spec: {from: [{group: '', kind: A, namespace: apps}], to: [{group: '', kind: B}]}",
+            "spec: {from: [{group: '', kind: A, namespace: apps}], to: [{group: '', kind: B, name: b}]}",
+        ),
+        (Kind::Secret, "data: {a: QQ==}", "data: {a: Qg==}"),
+        (Kind::ConfigMap, "data: {a: b}", "immutable: true\ndata: {a: b}"),
+        (
+            Kind::BackendTlsPolicy,
+            "spec: {targetRefs: [{group: '', kind: Service, name: a}],
+                    validation: {hostname: a, wellKnownCACertificates: System}}",
+            "spec: {targetRefs: [{group: '', kind: Service, name: a}],
+                    validation: {hostname: b, wellKnownCACertificates: System}}",
+        ),
+        (
+            Kind::ClientTrafficPolicy,
+            "spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]}",
+            "spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}], tcpKeepalive: {}}",
+        ),
+        (
+            Kind::BackendTrafficPolicy,
+            "spec: {targetRefs: [{group: '', kind: Service, name: a}], udp: {idleTimeout: 1s}}",
+            "spec: {targetRefs: [{group: '', kind: Service, name: a}], udp: {idleTimeout: 2s}}",
+        ),
+        (
             Kind::Backend,
             "spec: {endpoints: [{ip: 1.1.1.1, port: 1}]}",
             "spec: {endpoints: [{ip: 1.1.1.1, port: 2}]}",

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use guideway_maglev::Target;
 
+use super::Upstream;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::resource::{
-    AddressType, Backend, BackendRef, EndpointSlice, IpProtocol, Service, ServicePort, SliceEndpoint, TcpRoute,
+    AddressType, AnyRoute, Backend, BackendRef, EndpointSlice, IpProtocol, Service, ServicePort, SliceEndpoint,
 };
 use crate::state::State;
 use crate::state::index::Name;
-use crate::status::backend_ref::{Referent, resolve};
+use crate::status::backend_ref::{Referent, protocol_of, resolve};
+use crate::status::{backend_tls, backend_traffic};
 
 /// What one backendRef brings into the pool.
 #[derive(Clone, Debug)]
@@ -23,30 +25,65 @@ pub(super) struct Share {
     pub(super) targets: Vec<(Target, u64)>,
     /// Where the targets come from, or why there are none.
     pub(super) origin: String,
+    /// What policies set for the targets.
+    pub(super) upstream: Arc<Upstream>,
 }
 
 /// The shares of a route's rule, in the order of its backendRefs. Only the first rule is served.
-pub(super) fn shares(state: &State, route: &TcpRoute) -> Vec<Share> {
-    let namespace = &route.metadata.namespace;
-    backend_refs(route)
-        .iter()
-        .map(|backend| {
-            let weight = u64::from(backend.weight);
-            let (targets, origin) = match resolve(state, namespace, backend) {
-                Err(fault) => (Vec::new(), fault.message),
-                Ok(referent) => targets(state, referent),
-            };
-            Share {
-                weight,
-                targets,
-                origin,
-            }
-        })
-        .collect()
+pub(super) fn shares(state: &State, route: &AnyRoute<'_>, terminates: bool) -> Vec<Share> {
+    let mut shares: Vec<Share> = Vec::new();
+    for backend in route.spec.backend_refs() {
+        let found = share(state, route, backend, terminates);
+        let mut found = found.unwrap_or_else(|problem| Share::refused(backend, problem));
+        if let Some(same) = shares.iter().find(|share| share.upstream == found.upstream) {
+            found.upstream = Arc::clone(&same.upstream);
+        }
+        shares.push(found);
+    }
+    shares
 }
 
-fn backend_refs(route: &TcpRoute) -> &[BackendRef] {
-    route.spec.rules.first().map_or(&[], |rule| &rule.backend_refs)
+impl Share {
+    fn refused(backend: &BackendRef, problem: String) -> Share {
+        Share {
+            weight: u64::from(backend.weight),
+            targets: Vec::new(),
+            origin: problem,
+            upstream: Arc::default(),
+        }
+    }
+}
+
+/// What a backendRef brings in; an error says why it is nothing.
+fn share(state: &State, route: &AnyRoute<'_>, backend: &BackendRef, terminates: bool) -> Result<Share, String> {
+    let key = Name::of(route.metadata).key(route.kind);
+    let referent = resolve(state, &key, backend).map_err(|fault| fault.message)?;
+    let tls = match referent {
+        Referent::Service(service, port) if terminates => backend_tls::tls(state, service, port)?,
+        Referent::Service(..) | Referent::Backend(..) => None,
+    };
+    let (targets, origin) = match referent {
+        Referent::Service(service, port) => {
+            let origin = format!("Service/{}", Name::of(&service.metadata));
+            (service_targets(state, service, port, protocol_of(route.kind)), origin)
+        }
+        Referent::Backend(backend, port) => {
+            let origin = format!("Backend/{}", Name::of(&backend.metadata));
+            (backend_targets(state, backend, port), origin)
+        }
+    };
+    if targets.iter().all(|(_, weight)| *weight == 0) {
+        return Err(format!("{origin}: it has no ready endpoint with weight"));
+    }
+    Ok(Share {
+        weight: u64::from(backend.weight),
+        targets,
+        origin,
+        upstream: Arc::new(Upstream {
+            settings: backend_traffic::settings(state, route, &referent),
+            tls,
+        }),
+    })
 }
 
 fn slices<'a>(state: &'a State, service: &Name) -> impl Iterator<Item = Arc<EndpointSlice>> + use<'a> {
@@ -59,32 +96,14 @@ fn slices<'a>(state: &'a State, service: &Name) -> impl Iterator<Item = Arc<Endp
         })
 }
 
-fn targets(state: &State, referent: Referent<'_>) -> (Vec<(Target, u64)>, String) {
-    let (targets, origin) = match referent {
-        Referent::Service(service, port) => {
-            let name = Name::of(&service.metadata);
-            let origin = format!("Service/{name}");
-            (service_targets(state, service, port), origin)
-        }
-        Referent::Backend(backend, port) => {
-            let origin = format!("Backend/{}", Name::of(&backend.metadata));
-            (backend_targets(state, backend, port), origin)
-        }
-    };
-    if targets.iter().all(|(_, weight)| *weight == 0) {
-        return (Vec::new(), format!("{origin}: it has no ready endpoint with weight"));
-    }
-    (targets, origin)
-}
-
 /// Ready endpoints of a Service's slices, each address and port once, all of one weight. A slice port serves a Service
 /// port when their names are equal; the number that counts is the slice's.
-fn service_targets(state: &State, service: &Service, port: &ServicePort) -> Vec<(Target, u64)> {
+fn service_targets(state: &State, service: &Service, port: &ServicePort, protocol: IpProtocol) -> Vec<(Target, u64)> {
     let mut addresses = BTreeSet::new();
     for slice in slices(state, &Name::of(&service.metadata)) {
         let ports = slice.ports.iter();
         let numbers = ports
-            .filter(|candidate| candidate.protocol == IpProtocol::Tcp && candidate.name == port.name)
+            .filter(|candidate| candidate.protocol == protocol && candidate.name == port.name)
             .filter_map(|candidate| candidate.port);
         for number in numbers {
             let serving = slice.endpoints.iter().filter(|endpoint| takes_connections(endpoint));

@@ -40,6 +40,17 @@ impl Rules for Service {
         check_exposure(spec, faults);
     }
 
+    fn warnings(&self) -> Vec<String> {
+        if self.spec.service_type != ServiceType::LoadBalancer {
+            return Vec::new();
+        }
+        vec![format!(
+            "spec.type: LoadBalancer opens no listener here: create a Gateway with a listener for each port, and a \
+             TCPRoute, UDPRoute or TLSRoute with a backendRef to Service {:?}",
+            self.metadata.name
+        )]
+    }
+
     fn wants_same(&self, other: &Self) -> bool {
         self.spec == other.spec
     }

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use super::{Field, List, Shape, Text};
+use super::{Field, List, Shape, Text, TextFormat};
 use crate::faults::Faults;
 use crate::format;
+use crate::resource::Blob;
 
 /// Paths of fields that the type does not have; those beyond [`UNKNOWN_MOST`] are not listed.
 pub(crate) type Unknown = Vec<String>;
@@ -44,6 +45,7 @@ impl Shape {
             (Shape::IntegerOrText, value @ Value::Number(_)) => {
                 check_integer(i64::from(i32::MIN), i64::from(i32::MAX), value, path, faults);
             }
+            (Shape::Text(text), value) if text.is_hidden() => faults.wrong_type_hidden(path.as_str(), "string", value),
             (shape, value) => faults.wrong_type(path.as_str(), shape.type_name(), value),
         }
     }
@@ -173,15 +175,30 @@ impl Text {
             );
         } else if let Some(pattern) = self.pattern {
             format::check(pattern, found, path, faults);
-        } else if self.is_time && found.parse::<jiff::Timestamp>().is_err() {
-            faults.invalid_text(path, found, "must be an RFC 3339 time such as 2026-01-31T12:00:00Z");
-        } else if self.is_ip && found.parse::<IpAddr>().is_err() {
-            faults.invalid_text(
+        } else {
+            self.check_format(found, path, faults);
+        }
+    }
+
+    fn check_format(&self, found: &str, path: &str, faults: &mut Faults) {
+        match self.format {
+            Some(TextFormat::Time) if found.parse::<jiff::Timestamp>().is_err() => {
+                faults.invalid_text(path, found, "must be an RFC 3339 time such as 2026-01-31T12:00:00Z");
+            }
+            Some(TextFormat::Ip) if found.parse::<IpAddr>().is_err() => faults.invalid_text(
                 path,
                 found,
                 "must be an IPv4 or IPv6 address without port or prefix length",
-            );
+            ),
+            Some(TextFormat::Bytes) if Blob::from_base64(found).is_none() => {
+                faults.invalid_hidden(path, "must be base64 with padding (RFC 4648)");
+            }
+            Some(TextFormat::Time | TextFormat::Ip | TextFormat::Bytes | TextFormat::Hidden) | None => {}
         }
+    }
+
+    fn is_hidden(&self) -> bool {
+        matches!(self.format, Some(TextFormat::Bytes | TextFormat::Hidden))
     }
 }
 

@@ -26,7 +26,7 @@ fn within_one_gateway_all_lose() {
         let mut world = World::new();
         let listeners = json!([
             tcp("one", 80),
-            {"name": "two", "port": 80, "protocol": protocol},
+            {"name": "two", "port": 80, "protocol": protocol, "tls": {"mode": "Passthrough"}},
             tcp("fine", 81)
         ]);
         world.create(gateway("g", listeners));
@@ -147,7 +147,7 @@ fn routes_of_a_conflicted_listener_stay_attached() {
     assert_eq!(world.listener("younger", "pg").attached_routes, 1);
     let plan = compile(&world.state, None);
     assert_eq!(plan.listeners.len(), 1);
-    assert!(plan.listeners[0].route.is_none());
+    assert!(plan.listeners[0].service.routes().is_empty());
     // The younger one does not hold the socket, so what is bound there is not its address.
     assert!(world.gateway("younger").status.addresses.is_empty());
     assert_eq!(world.gateway("older").status.addresses.len(), 1);

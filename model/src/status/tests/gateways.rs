@@ -49,12 +49,12 @@ fn a_good_gateway_is_accepted_and_programmed_once_bound() {
 
 #[test]
 fn protocols_that_are_not_served() {
-    for protocol in ["HTTP", "HTTPS", "TLS", "UDP", "example.com/Own"] {
+    for protocol in ["HTTP", "HTTPS", "example.com/Own"] {
         let world = status_of(|spec| spec["listeners"] = json!([{"name": "x", "port": 80, "protocol": protocol}]));
         let listener = world.listener("g", "x");
         let accepted = condition(&listener.conditions, "Accepted");
         assert_eq!(accepted.reason, "UnsupportedProtocol", "{protocol}");
-        assert!(accepted.message.contains(protocol) && accepted.message.contains("TCP is served"));
+        assert!(accepted.message.contains(protocol) && accepted.message.contains("TCP, UDP and TLS are"));
         assert!(listener.supported_kinds.is_empty());
         assert_eq!(
             summary(&world.gateway("g").status.conditions),
@@ -66,7 +66,7 @@ fn protocols_that_are_not_served() {
 #[test]
 fn a_gateway_with_one_good_listener_is_accepted_with_the_reason() {
     let mut world =
-        status_of(|spec| spec["listeners"] = json!([tcp("good", 1), {"name": "bad", "port": 2, "protocol": "UDP"}]));
+        status_of(|spec| spec["listeners"] = json!([tcp("good", 1), {"name": "bad", "port": 2, "protocol": "HTTP"}]));
     world.report(1, socket(1), Some(BindResult::Bound));
     assert_eq!(
         summary(&world.gateway("g").status.conditions),
@@ -117,11 +117,28 @@ fn addresses() {
         "it must not open a socket"
     );
 
-    let world = addresses(json!([{"type": "IPAddress"}]));
+    // No one can listen on these, on whatever machine.
+    for value in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {
+        let world = addresses(json!([{"value": value}, {"value": "10.0.0.1"}]));
+        let conditions = world.gateway("g").status.conditions.clone();
+        let expected = ["Accepted=True/Accepted", "Programmed=False/AddressNotUsable"];
+        assert_eq!(summary(&conditions), expected, "{value}");
+        assert!(condition(&conditions, "Programmed").message.contains(value));
+        assert_eq!(world.state.index().claims.iter().count(), 1);
+    }
+
+    // An address without a value is that of the nodes.
+    let mut world = addresses(json!([{"type": "IPAddress"}]));
     assert_eq!(
         summary(&world.gateway("g").status.conditions),
-        ["Accepted=True/Accepted", "Programmed=False/AddressNotAssigned"]
+        ["Accepted=True/Accepted", "Programmed=False/Pending"]
     );
+    world.report(1, socket(5432), Some(BindResult::Bound));
+    assert_eq!(
+        summary(&world.gateway("g").status.conditions)[1],
+        "Programmed=True/Programmed"
+    );
+    assert_eq!(world.gateway("g").status.addresses[0].value, "192.0.2.1");
 }
 
 #[test]
@@ -155,7 +172,7 @@ fn gateways_of_others_are_left_alone() {
     world.create(route("r", "g", json!([{"name": "s", "port": 1}])));
     let waiting = ["Accepted=Unknown/Pending", "Programmed=Unknown/Pending"];
     assert_eq!(summary(&world.gateway("g").status.conditions), waiting);
-    assert!(world.route("r").status.parents.is_empty());
+    assert!(world.route("r").parents.is_empty());
 
     // Its controller writes what it likes.
     let mut theirs = world.gateway("g").as_ref().clone();
@@ -176,7 +193,7 @@ fn gateways_of_others_are_left_alone() {
     world.delete(Kind::GatewayClass, "", "other");
     assert_eq!(summary(&world.gateway("g").status.conditions), waiting);
     assert!(world.gateway("g").status.listeners.is_empty());
-    assert!(world.route("r").status.parents.is_empty());
+    assert!(world.route("r").parents.is_empty());
 }
 
 #[test]

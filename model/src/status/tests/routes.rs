@@ -95,7 +95,7 @@ fn one_entry_for_each_parent_of_ours() {
         {"name": "g", "sectionName": "web"},
     ]);
     world.create(to_service("r", parents));
-    let entries = world.route("r").status.parents.clone();
+    let entries = world.route("r").parents.clone();
     let sections: Vec<_> = entries
         .iter()
         .filter_map(|entry| entry.parent_ref.section_name.as_deref())
@@ -104,9 +104,9 @@ fn one_entry_for_each_parent_of_ours() {
     assert_eq!(entries.len(), 2);
     // The Gateway that was missing comes, and goes.
     world.create(gateway("missing", json!([tcp("pg", 1)])));
-    assert_eq!(world.route("r").status.parents.len(), 3);
+    assert_eq!(world.route("r").parents.len(), 3);
     world.delete(Kind::Gateway, "default", "missing");
-    assert_eq!(world.route("r").status.parents, entries);
+    assert_eq!(world.route("r").parents, entries);
 }
 
 #[test]
@@ -352,16 +352,19 @@ fn entries_of_other_controllers_are_kept() {
     let mut world = world();
     world.create(to_service("r", json!([{"name": "g", "sectionName": "pg"}])));
     let before = world.route("r");
-    let mut written = before.as_ref().clone();
-    let mut theirs = written.status.parents[0].clone();
+    let mut written = before.clone();
+    let mut theirs = written.parents[0].clone();
     theirs.controller_name = "example.com/controller".to_owned();
     theirs.conditions[0].reason = "Theirs".to_owned();
-    written.status.parents[0].conditions[0].reason = "Forged".to_owned();
-    written.status.parents.push(theirs.clone());
-    world.apply(status_write(Object::TcpRoute(written.into())));
+    written.parents[0].conditions[0].reason = "Forged".to_owned();
+    written.parents.push(theirs.clone());
+    let key = crate::fixture::key(Kind::TcpRoute, "default", "r");
+    let mut object_written = world.state.get(&key).expect("the route").clone();
+    *object_written.route_status_mut().expect("a route") = written;
+    world.apply(status_write(object_written));
     let after = world.route("r");
-    assert_eq!(after.status.parents[0], before.status.parents[0]);
-    assert_eq!(after.status.parents[1], theirs);
+    assert_eq!(after.parents[0], before.parents[0]);
+    assert_eq!(after.parents[1], theirs);
 
     // They stay through what we derive again, and a spec write does not touch them.
     world.apply(replacement(to_service(
@@ -369,8 +372,8 @@ fn entries_of_other_controllers_are_kept() {
         json!([{"name": "g", "sectionName": "mysql"}]),
     )));
     let after = world.route("r");
-    assert_eq!(after.status.parents.len(), 2);
-    assert_eq!(after.status.parents[1], theirs);
+    assert_eq!(after.parents.len(), 2);
+    assert_eq!(after.parents[1], theirs);
     world.apply(status_write(object(to_service("r", json!([])))));
-    assert_eq!(world.route("r").status.parents, after.status.parents[..1]);
+    assert_eq!(world.route("r").parents, after.parents[..1]);
 }

@@ -1,19 +1,24 @@
-//! Listeners of a Gateway.
+//! Listeners of Gateways and ListenerSets.
+
+mod rules;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::reference::{SecretReference, gateway_group};
 use crate::format;
 use crate::meta::LabelSelector;
-use crate::resource::reference::{SecretReference, gateway_group};
+
+pub(super) use rules::check_listeners;
 
 /// A port and protocol on each address of a Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
-    /// Name, unique in the Gateway.
+    /// Name, unique in the Gateway or ListenerSet.
     #[schemars(length(min = 1, max = 253), regex(pattern = format::DNS_SUBDOMAIN))]
     pub name: String,
     /// Host name that is served; absent means all.
@@ -46,7 +51,7 @@ pub struct ListenerTls {
     pub certificate_refs: Vec<SecretReference>,
     /// Options of implementations, keys prefixed by a domain.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = super::free_text()))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = free_text()))]
     pub options: BTreeMap<String, String>,
 }
 
@@ -90,7 +95,7 @@ pub enum RouteNamespaceScope {
     All,
     /// Those the selector matches.
     Selector,
-    /// The Gateway's own.
+    /// That of the Gateway or ListenerSet.
     #[default]
     Same,
 }
@@ -106,4 +111,9 @@ pub struct RouteGroupKind {
     /// The kind.
     #[schemars(length(min = 1, max = 63), regex(pattern = format::KIND))]
     pub kind: String,
+}
+
+/// Schema of the values of options and annotations.
+pub(super) fn free_text() -> Value {
+    json!({ "type": "string", "maxLength": 4096 })
 }

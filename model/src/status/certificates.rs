@@ -1,0 +1,114 @@
+//! The certificates that listeners refer to.
+
+use super::grants::{not_permitted, permits};
+use super::owner::Owner;
+use crate::certificate;
+use crate::kind::Kind;
+use crate::object::Object;
+use crate::resource::{Listener, Secret, SecretReference};
+use crate::state::State;
+use crate::state::index::{Name, secret_name};
+
+/// What the certificateRefs of a listener lead to, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates<'a> {
+    /// Secrets with a chain and its key.
+    pub(crate) valid: Vec<&'a Secret>,
+    /// References that lead to none.
+    pub(crate) faults: Vec<CertificateFault>,
+}
+
+/// A reference that leads to no certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CertificateFault {
+    pub(crate) reason: CertificateReason,
+    pub(crate) message: String,
+}
+
+/// Reasons of `ResolvedRefs=False`; the least is reported, since permission must be put right before the rest can be
+/// judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CertificateReason {
+    RefNotPermitted,
+    InvalidCertificateRef,
+}
+
+impl CertificateReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            CertificateReason::RefNotPermitted => "RefNotPermitted",
+            CertificateReason::InvalidCertificateRef => "InvalidCertificateRef",
+        }
+    }
+}
+
+/// Looks up the certificates of a listener where TLS ends.
+pub(crate) fn certificates<'a>(state: &'a State, owner: &Owner<'_>, listener: &Listener) -> Certificates<'a> {
+    let refs = listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
+    let mut found = Certificates::default();
+    for reference in refs {
+        match look_up(state, owner, reference) {
+            Ok(secret) => found.valid.push(secret),
+            Err(fault) => found.faults.push(fault),
+        }
+    }
+    if refs.is_empty() {
+        found.faults.push(CertificateFault {
+            reason: CertificateReason::InvalidCertificateRef,
+            message: "tls.certificateRefs is empty, and a listener of mode Terminate needs a certificate".to_owned(),
+        });
+    }
+    found
+}
+
+fn look_up<'a>(
+    state: &'a State,
+    owner: &Owner<'_>,
+    reference: &SecretReference,
+) -> Result<&'a Secret, CertificateFault> {
+    let name = secret_name(reference, &owner.key.namespace);
+    let fault = |reason, problem: &str| CertificateFault {
+        reason,
+        message: format!("{} {name}: {problem}", reference.kind),
+    };
+    // Before anything is looked up: the answer must not tell whether an object exists in a namespace out of reach.
+    if !permits(state, &owner.key, (&reference.group, &reference.kind), &name) {
+        return Err(fault(
+            CertificateReason::RefNotPermitted,
+            &not_permitted(&owner.key, &name),
+        ));
+    }
+    let invalid = |problem: &str| fault(CertificateReason::InvalidCertificateRef, problem);
+    if Kind::by_name(&reference.group, &reference.kind) != Some(Kind::Secret) {
+        let problem = format!(
+            "kind {:?} of group {:?} holds no certificate; use a Secret",
+            reference.kind, reference.group
+        );
+        return Err(invalid(&problem));
+    }
+    let secret = secret(state, &name).ok_or_else(|| invalid("there is no such Secret"))?;
+    match certificate::of_secret(secret) {
+        Ok(_) => Ok(secret),
+        Err(problem) => Err(invalid(&problem.to_string())),
+    }
+}
+
+/// The authorities (DER) in a ConfigMap or Secret.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub(crate) fn authorities(object: &Object) -> Result<Vec<Vec<u8>>, String> {
+    let read = match object {
+        Object::ConfigMap(map) => certificate::authorities_of_config_map(map),
+        Object::Secret(secret) => certificate::authorities_of_secret(secret),
+        _ => return Err("it holds no authorities".to_owned()),
+    };
+    read.map_err(|fault| fault.to_string())
+}
+
+fn secret<'a>(state: &'a State, name: &Name) -> Option<&'a Secret> {
+    match state.get(&name.key(Kind::Secret))? {
+        Object::Secret(secret) => Some(secret),
+        _ => None,
+    }
+}
