@@ -1,7 +1,8 @@
 //! A relay without a cluster, for measurements: one listener, its endpoints, no configuration to load.
 //!
-//! `relay LISTEN ENDPOINT... [--threads N] [--access-log FILE]`, for example
-//! `relay 127.0.0.1:8000 127.0.1.1:9000 127.0.1.2:9000 --threads 2`. Ends with SIGTERM.
+//! `relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--threads N] [--access-log FILE]`, for example
+//! `relay 127.0.0.1:8000 127.0.1.1:9000 127.0.1.2:9000 --threads 2`, or, by the name in the ClientHello,
+//! `relay 127.0.0.1:8443 a.test=127.0.1.1:9443 b.test=127.0.1.2:9443`. Ends with SIGTERM.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,11 +13,17 @@ use guideway_maglev::{Seed, Table, TableSize, Target, Weighted};
 use guideway_model::Plan;
 use guideway_model::meta::Uid;
 use guideway_model::node::{BindAddress, BindResult, Protocol, SocketKey};
-use guideway_model::plan::{Entry, Listener, ListenerName, Pool, PoolId, Route};
+use guideway_model::plan::{
+    Entry, HostPattern, Listener, ListenerName, ListenerService, OpaqueListener, Pool, PoolId, Route, TlsHandling,
+    TlsListener, TlsPort,
+};
+
+/// Any will do for one process.
+const SEED: Seed = Seed([7; 16]);
 
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
-    #[error("usage: relay LISTEN ENDPOINT... [--threads N] [--access-log FILE]")]
+    #[error("usage: relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--threads N] [--access-log FILE]")]
     Usage,
     #[error(transparent)]
     Address(#[from] std::net::AddrParseError),
@@ -45,26 +52,76 @@ impl Observer for Complain {
 fn main() -> Result<(), RelayError> {
     let mut config = Config::default();
     let mut addresses: Vec<SocketAddr> = Vec::new();
+    let mut names: Vec<(String, SocketAddr)> = Vec::new();
+    let mut protocol = Protocol::Tcp;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--udp" => protocol = Protocol::Udp,
             "--threads" => config.threads = arguments.next().ok_or(RelayError::Usage)?.parse()?,
             "--access-log" => {
                 config.access_log.target = AccessLogTarget::File(arguments.next().ok_or(RelayError::Usage)?.into());
             }
-            address => addresses.push(address.parse()?),
+            argument => match argument.split_once('=') {
+                Some((name, address)) => names.push((name.to_owned(), address.parse()?)),
+                None => addresses.push(argument.parse()?),
+            },
         }
     }
     let (listen, endpoints) = addresses.split_first().ok_or(RelayError::Usage)?;
     let plane = DataPlane::start(config, Arc::new(Complain))?;
-    plane.apply(Arc::new(plan(*listen, endpoints)?));
+    let service = if names.is_empty() {
+        opaque(route("relay", endpoints)?)
+    } else {
+        by_name(&names)?
+    };
+    let socket = SocketKey {
+        protocol,
+        address: BindAddress::Exactly(listen.ip()),
+        port: listen.port(),
+    };
+    plane.apply(Arc::new(Plan::new(1, SEED, vec![Listener { socket, service }])));
     loop {
         std::thread::park();
     }
 }
 
-fn plan(listen: SocketAddr, endpoints: &[SocketAddr]) -> Result<Plan, guideway_maglev::BuildError> {
-    let seed = Seed([7; 16]);
+/// All that comes goes one way.
+fn opaque(route: Route) -> ListenerService {
+    ListenerService::Opaque(OpaqueListener {
+        name: name(),
+        settings: Arc::default(),
+        route: Some(route),
+    })
+}
+
+/// The name in the ClientHello says the way; TLS ends at the endpoint.
+fn by_name(names: &[(String, SocketAddr)]) -> Result<ListenerService, guideway_maglev::BuildError> {
+    let mut routes = Vec::new();
+    for (name, endpoint) in names {
+        routes.push((HostPattern::Exact(name.clone()), route(name, &[*endpoint])?));
+    }
+    let listener = TlsListener {
+        name: name(),
+        hostname: HostPattern::Any,
+        settings: Arc::default(),
+        handling: TlsHandling::Passthrough,
+        routes,
+    };
+    Ok(ListenerService::Tls(Arc::new(TlsPort {
+        listeners: vec![listener],
+    })))
+}
+
+fn name() -> ListenerName {
+    ListenerName {
+        namespace: "default".into(),
+        gateway: "relay".into(),
+        listener: "main".into(),
+    }
+}
+
+fn route(name: &str, endpoints: &[SocketAddr]) -> Result<Route, guideway_maglev::BuildError> {
     let weighted: Vec<Weighted> = endpoints
         .iter()
         .map(|address| Weighted {
@@ -72,7 +129,7 @@ fn plan(listen: SocketAddr, endpoints: &[SocketAddr]) -> Result<Plan, guideway_m
             weight: 1,
         })
         .collect();
-    let table = Arc::new(Table::build(TableSize::DEFAULT, seed, &weighted)?);
+    let table = Arc::new(Table::build(TableSize::DEFAULT, SEED, &weighted)?);
     let entries = table
         .targets()
         .iter()
@@ -80,36 +137,23 @@ fn plan(listen: SocketAddr, endpoints: &[SocketAddr]) -> Result<Plan, guideway_m
             Target::Endpoint(address) => Entry::Endpoint {
                 address: *address,
                 origin: String::new(),
+                upstream: Arc::default(),
             },
             Target::Reject(_) => Entry::Reject { origin: String::new() },
         })
         .collect();
-    let pool = Arc::new(Pool {
-        id: PoolId {
-            route: Uid("relay".into()),
-            rule: 0,
-        },
-        table,
-        entries,
-    });
-    let listener = Listener {
-        socket: SocketKey {
-            protocol: Protocol::Tcp,
-            address: BindAddress::Exactly(listen.ip()),
-            port: listen.port(),
-        },
-        name: ListenerName {
-            namespace: "default".into(),
-            gateway: "relay".into(),
-            listener: "tcp".into(),
-        },
-        route: Some(Route {
-            namespace: "default".into(),
-            name: "relay".into(),
-            pool,
+    Ok(Route {
+        namespace: "default".into(),
+        name: name.into(),
+        pool: Arc::new(Pool {
+            id: PoolId {
+                route: Uid(name.into()),
+                rule: 0,
+            },
+            table,
+            entries,
         }),
-    };
-    Ok(Plan::new(1, seed, vec![listener]))
+    })
 }
 
 fn complain(text: &str) {

@@ -2,19 +2,23 @@
 //!
 //! Who lives here: the thread `access-log`, which owns the output. It ends when every relay thread has dropped its
 //! [`Batch`] and the queue is empty, so nothing that was handed over is lost at shutdown. When the queue is full, or the
-//! output cannot be written, lines are dropped and counted; a relay thread never waits.
+//! output cannot be written, lines are dropped and counted; a relay thread never waits. A file that was moved away is
+//! opened anew within a second.
 
 pub(crate) mod line;
+mod output;
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use metrics::Counter;
 
 use crate::access_log::line::Line;
+use crate::access_log::output::{LogFile, Output};
+use crate::clock::Clock;
 use crate::config::{AccessLogConfig, AccessLogTarget};
 use crate::plane::StartError;
 
@@ -22,6 +26,8 @@ use crate::plane::StartError;
 const BATCH: usize = 64;
 /// Batches that may wait for the writer: 16 384 lines. Beyond them lines are dropped and counted.
 const QUEUE: usize = 256;
+/// How often the writer looks whether its file was moved away.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The way to the writer.
 #[derive(Debug)]
@@ -32,13 +38,16 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     /// Opens the output and starts the writer; `None` if the log is off.
-    pub(crate) fn open(config: &AccessLogConfig, dropped: Counter) -> Result<Option<AccessLog>, StartError> {
-        let output: Box<dyn Write + Send> = match &config.target {
+    pub(crate) fn open(
+        config: &AccessLogConfig,
+        clock: Clock,
+        dropped: Counter,
+    ) -> Result<Option<AccessLog>, StartError> {
+        let output = match &config.target {
             AccessLogTarget::Off => return Ok(None),
-            AccessLogTarget::Stdout => Box::new(io::stdout()),
+            AccessLogTarget::Stdout => Output::Stdout(io::stdout()),
             AccessLogTarget::File(path) => {
-                let file = OpenOptions::new().append(true).create(true).open(path);
-                Box::new(file.map_err(|source| StartError::AccessLog {
+                Output::File(LogFile::open(path).map_err(|source| StartError::AccessLog {
                     path: path.clone(),
                     source,
                 })?)
@@ -47,7 +56,7 @@ impl AccessLog {
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_lines(&receiver, output, &dropped))
+            .spawn(move || write_lines(&receiver, output, clock, &dropped))
             .map_err(|source| StartError::Resource {
                 what: "the access log's thread",
                 source,
@@ -111,16 +120,26 @@ impl Batch {
     }
 }
 
-fn write_lines(queue: &Receiver<Vec<Line>>, mut output: Box<dyn Write + Send>, dropped: &Counter) {
+fn write_lines(queue: &Receiver<Vec<Line>>, mut output: Output, clock: Clock, dropped: &Counter) {
     let mut text = Vec::new();
     let mut failing = false;
-    while let Ok(lines) = queue.recv() {
+    let mut follow_at = clock.now().after(FOLLOW_INTERVAL);
+    loop {
+        let lines = match queue.recv_timeout(follow_at.since(clock.now())) {
+            Ok(lines) => lines,
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if clock.now() >= follow_at {
+            output.follow();
+            follow_at = clock.now().after(FOLLOW_INTERVAL);
+        }
         text.clear();
         for line in &lines {
             line.write(&mut text);
         }
-        match output.write_all(&text).and_then(|()| output.flush()) {
-            Ok(()) => failing = false,
+        match output.write(&text) {
+            Ok(()) => failing = failing && lines.is_empty(),
             Err(error) => {
                 dropped.increment(lines.len() as u64);
                 if !failing {

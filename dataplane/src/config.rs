@@ -17,15 +17,27 @@ pub struct Config {
     /// Local addresses toward endpoints, each of which adds its range of local ports; empty leaves the choice to the
     /// kernel. Only those of the endpoint's family are used for it. At most 255.
     pub source_addresses: Vec<IpAddr>,
-    /// How long one endpoint may take to accept a connection.
+    /// How long one endpoint may take to accept a connection, unless its policy says otherwise.
     pub connect_timeout: Duration,
-    /// A session without a byte either way for this long is closed (`idle_timeout`).
+    /// How long a client of a TLS port may take for its ClientHello, and where TLS ends here for the whole handshake.
+    pub handshake_timeout: Duration,
+    /// A session without a byte either way for this long is closed (`idle_timeout`), unless the policy of its endpoint or
+    /// listener says otherwise. TCP keepalive moves no byte. A session that is closed though its client was sending probes
+    /// is counted in `idle_closes_alive_total`, if the timeout is at least 1 s and this node sends no probes of its own.
     pub idle_timeout: Duration,
+    /// A UDP flow without a datagram either way for this long is closed.
+    pub udp_idle_timeout: Duration,
+    /// UDP flows at most on one listener. When reached, datagrams that would open another flow are dropped and counted
+    /// (`flow_limit`); flows that are open live on.
+    pub udp_max_flows: u32,
+    /// UDP flows at most of one client address on one listener; shed in the same way.
+    pub udp_max_flows_per_client: u32,
     /// Endpoints tried for one session, the first included; 0 counts as 1.
     pub max_tries: u8,
-    /// Sessions at most. When full, nothing is accepted: clients wait in the kernel's accept queue, and beyond it
+    /// Sessions at most; a UDP flow, which takes one descriptor, counts half, and is not opened when full. When full, nothing is accepted: clients wait in the kernel's accept queue, and beyond it
     /// their SYNs are not answered, until a session ends. `None`: what the descriptor limit allows (two descriptors a
-    /// session, those of the listening sockets taken off, and 400 left for everything else in the process). Start raises the soft limit to the hard limit.
+    /// session, beside 400 for everything else in the process, or what that is measured to have). Start raises the soft
+    /// limit to the hard limit.
     pub max_sessions: Option<usize>,
     /// Connections the kernel holds for each listening socket until they are accepted; capped by `net.core.somaxconn`.
     pub backlog: u32,
@@ -46,7 +58,11 @@ impl Default for Config {
             data_address: None,
             source_addresses: Vec::new(),
             connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(3600),
+            udp_idle_timeout: Duration::from_secs(60),
+            udp_max_flows: 1 << 20,
+            udp_max_flows_per_client: 1 << 14,
             max_tries: 3,
             max_sessions: None,
             backlog: 4096,
@@ -81,6 +97,7 @@ pub enum AccessLogTarget {
     Off,
     /// Standard output.
     Stdout,
-    /// Appended to this file, which is created if it is not there.
+    /// Appended to this file, which is created if it is not there. When it is renamed or deleted, the path is opened
+    /// anew within a second; what was handed over until then goes into the renamed file.
     File(PathBuf),
 }

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use guideway_model::Plan;
-use guideway_model::node::{BindResult, SocketKey};
+use guideway_model::node::{BindResult, Protocol, SocketKey};
 
 use crate::control::watchdog::Watchdog;
 use crate::core::time::Micros;
@@ -97,9 +97,20 @@ impl Control {
 
     fn give_plan(&mut self) {
         let Some(plan) = self.next.take() else { return };
+        self.shared.renew_credentials(&plan);
+        self.bar_ports(&plan);
         self.shared.order_all(|| Order::Plan(Arc::clone(&plan)));
         self.plans_sent += 1;
         self.awaited = Some(plan);
+    }
+
+    /// Keeps UDP flows off the ports of UDP listeners, before those are opened.
+    fn bar_ports(&self, plan: &Plan) {
+        let keys = plan.listeners.iter().map(|listener| listener.socket);
+        let udp = keys.filter(|key| key.protocol == Protocol::Udp);
+        if self.shared.udp.ports.bar(&udp.map(|key| key.port).collect()) {
+            self.shared.metrics.announce_ports(&self.shared);
+        }
     }
 
     fn all_taken(&self) -> bool {
@@ -154,11 +165,12 @@ impl Control {
 
     /// Tries to open a group; if it fails, it is tried again after `pause`.
     fn open(&mut self, key: SocketKey, pause: Duration) -> BindResult {
-        let held = self.groups.values().flat_map(|group| match group {
-            Group::Open(addresses) => addresses.as_slice(),
-            Group::Failed { .. } => &[],
+        let held = self.groups.iter().flat_map(|(other, group)| match group {
+            Group::Open(addresses) if other.protocol == key.protocol => addresses.as_slice(),
+            Group::Open(_) | Group::Failed { .. } => &[],
         });
-        match group::open(key, &self.shared.config, &held.copied().collect()) {
+        let ports = &self.shared.udp.ports;
+        match group::open(key, &self.shared.config, &held.copied().collect(), ports) {
             Ok(opened) => {
                 for (seat, sockets) in self.shared.seats.iter().zip(opened.sockets) {
                     seat.order(Order::Listen(key, sockets));
@@ -175,12 +187,7 @@ impl Control {
     }
 
     fn publish(&self, results: BTreeMap<SocketKey, BindResult>) {
-        let addresses = self.groups.values().map(|group| match group {
-            Group::Open(addresses) => addresses.len(),
-            Group::Failed { .. } => 0,
-        });
-        self.shared
-            .size(addresses.sum::<usize>() * self.shared.config.threads.get());
+        self.shared.size();
         let mut binds = self.shared.binds();
         if *binds == results {
             return;
@@ -213,6 +220,7 @@ impl Control {
         }
         self.ticked = now;
         self.watchdog.look(&self.shared.seats);
+        self.shared.size();
         let metrics = &self.shared.metrics;
         metrics
             .pipes_used
@@ -220,6 +228,8 @@ impl Control {
         metrics
             .buffer_bytes_used
             .set(u32::try_from(self.shared.buffers.used()).unwrap_or(u32::MAX));
+        let flows = self.shared.udp.flows.load(Ordering::Relaxed);
+        metrics.flows_used.set(u32::try_from(flows).unwrap_or(u32::MAX));
     }
 
     fn shut_down(mut self, deadline: Duration) -> ShutdownReport {

@@ -9,11 +9,20 @@
 //! expected to do something.
 
 mod acceptor;
+mod greeting;
+mod parting;
 mod pipe;
 mod record;
+mod reserve;
+mod sealed;
+mod securing;
+mod service;
 mod sessions;
+mod timers;
+mod tls;
 mod token;
 mod transfer;
+mod udp;
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -22,6 +31,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use guideway_model::node::Protocol;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
@@ -32,6 +42,7 @@ use crate::core::time::Micros;
 use crate::epoll::acceptor::Acceptors;
 use crate::epoll::sessions::Sessions;
 use crate::epoll::token::Token;
+use crate::epoll::udp::Flows;
 use crate::shared::{Order, Seat, Shared};
 
 /// Events taken at once.
@@ -59,6 +70,7 @@ struct EpollThread {
     epoll: Arc<OwnedFd>,
     acceptors: Acceptors,
     sessions: Sessions,
+    flows: Flows,
     quiescing: bool,
     finished: bool,
 }
@@ -67,7 +79,8 @@ impl EpollThread {
     fn new(shared: Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>) -> EpollThread {
         EpollThread {
             acceptors: Acceptors::new(&shared, Arc::clone(&epoll)),
-            sessions: Sessions::new(&shared, Arc::clone(&epoll)),
+            sessions: Sessions::new(&shared, seat, Arc::clone(&epoll)),
+            flows: Flows::new(&shared, Arc::clone(&epoll), seat),
             shared,
             seat,
             epoll,
@@ -86,6 +99,7 @@ impl EpollThread {
                 Err(errno) => panic!("epoll_wait failed on a descriptor that only this thread owns: {errno}"),
             };
             self.sessions.ledger.now = self.shared.clock.now();
+            self.flows.begin_round(self.sessions.ledger.now);
             self.seat().beat();
             let mut woken = false;
             for event in ready {
@@ -93,6 +107,8 @@ impl EpollThread {
                     Token::Session(key, side) => self.sessions.ready(key, side, event.flags),
                     Token::Listener(place) => self.acceptors.accept(place, &mut self.sessions),
                     Token::Wake => woken = true,
+                    Token::Flow(key) => self.flows.reply(key, event.flags),
+                    Token::Door(place) => self.flows.receive(place),
                 }
             }
             self.sessions.resume();
@@ -100,7 +116,9 @@ impl EpollThread {
             self.acceptors.resume(self.sessions.ledger.now);
             if woken {
                 self.follow_orders();
+                self.flows.take_handed();
             }
+            self.flows.end_round();
             self.settle();
         }
     }
@@ -112,14 +130,15 @@ impl EpollThread {
     /// How long to wait for events.
     fn timeout(&self) -> Timespec {
         let now = self.sessions.ledger.now;
-        let deadlines: [Option<Micros>; 4] = [
+        let deadlines: [Option<Micros>; 5] = [
             Some(now.after(IDLE_BEAT)),
             self.sessions.next_deadline(),
             self.sessions.ledger.flush_deadline(),
             self.acceptors.next_resume(),
+            self.flows.next_deadline(),
         ];
         let wait = match deadlines.into_iter().flatten().min() {
-            Some(deadline) if !self.sessions.has_waiting() => deadline.since(now),
+            Some(deadline) if !self.sessions.has_waiting() && !self.flows.has_waiting() => deadline.since(now),
             Some(_) | None => Duration::ZERO,
         };
         // The kernel's timers have nanoseconds, but a thread that wakes a little early would have to wait again.
@@ -133,23 +152,29 @@ impl EpollThread {
                 Order::Plan(plan) => {
                     if !self.quiescing {
                         self.acceptors.adopt(&plan, &mut self.sessions);
+                        self.flows.adopt(&plan);
                     }
                     self.seat().plan_taken();
                     self.shared.inbox.ring();
                 }
                 Order::Listen(socket, sockets) => {
                     if !self.quiescing {
-                        self.acceptors.listen(socket, sockets);
+                        match socket.protocol {
+                            Protocol::Tcp => self.acceptors.listen(socket, sockets),
+                            Protocol::Udp => self.flows.listen(socket, sockets),
+                        }
                     }
                 }
                 Order::Quiesce => {
                     self.quiescing = true;
                     self.acceptors.close_all(&mut self.sessions);
+                    self.flows.quiesce();
                 }
                 Order::Finish => {
                     self.acceptors.close_all(&mut self.sessions);
                     self.sessions.kill_all(CloseReason::NodeShutdown);
                     self.sessions.ledger.flush();
+                    self.flows.finish();
                     self.finished = true;
                 }
             }
@@ -158,6 +183,8 @@ impl EpollThread {
 
     /// The end of a round: counters and log lines, and word to whoever waits for the last session.
     fn settle(&mut self) {
+        self.seat().holds(self.sessions.descriptors());
+        self.seat().holds_for_flows(self.flows.descriptors());
         if self
             .sessions
             .ledger
@@ -171,3 +198,6 @@ impl EpollThread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

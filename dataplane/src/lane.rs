@@ -8,11 +8,14 @@ use std::sync::Arc;
 use guideway_maglev::Seed;
 use guideway_model::flow::FlowKey;
 use guideway_model::node::SocketKey;
-use guideway_model::plan::{Listener, Pool};
+use guideway_model::plan::{BackendSettings, BackendTls, ClientSettings, Entry, OpaqueListener, Pool};
 
+use crate::core::expiry::Timeouts;
 use crate::core::reason::CloseReason;
 use crate::core::selection::{self, Attempt, ConnectFailure, Sources};
 use crate::metrics::tally::{EndpointTally, ListenerTally, Names};
+use crate::sockets::tuning::Tuning;
+use crate::terms::Terms;
 
 /// One listener under one plan. A session holds it only while it dials, so that an old table does not live as long as
 /// the longest session that once asked it.
@@ -22,13 +25,29 @@ pub(crate) struct Lane {
     socket: SocketKey,
     seed: Seed,
     pool: Option<Arc<Pool>>,
+    settings: Arc<ClientSettings>,
+    /// Of sessions that have not chosen an endpoint, and of those whose endpoint sets nothing.
+    pub(crate) terms: Rc<Terms>,
     /// By entry of the pool; made when an endpoint gets its first session here.
-    endpoints: RefCell<Box<[Option<Rc<EndpointTally>>]>>,
+    endpoints: RefCell<Box<[Option<Reach>]>>,
+}
+
+/// An endpoint of a lane.
+#[derive(Clone, Debug)]
+pub(crate) struct Reach {
+    pub(crate) tally: Rc<EndpointTally>,
+    pub(crate) terms: Rc<Terms>,
 }
 
 impl Lane {
     /// The lane of `listener`; the one before is taken over as far as nothing has changed.
-    pub(crate) fn of(listener: &Listener, seed: Seed, previous: Option<&Rc<Lane>>) -> Rc<Lane> {
+    pub(crate) fn of(
+        socket: SocketKey,
+        listener: &OpaqueListener,
+        seed: Seed,
+        defaults: &Timeouts,
+        previous: Option<&Rc<Lane>>,
+    ) -> Rc<Lane> {
         let pool = listener.route.as_ref().map(|route| &route.pool);
         let names = Names {
             listener: listener.name.clone(),
@@ -42,14 +61,17 @@ impl Lane {
         if let Some(lane) = same_names
             && lane.seed == seed
             && same_pool(lane.pool.as_ref(), pool)
+            && lane.settings == listener.settings
         {
             return Rc::clone(lane);
         }
         Rc::new(Lane {
             tally: same_names.map_or_else(|| Rc::new(ListenerTally::new(names)), |lane| Rc::clone(&lane.tally)),
-            socket: listener.socket,
+            socket,
             seed,
             pool: pool.cloned(),
+            settings: Arc::clone(&listener.settings),
+            terms: Rc::new(Terms::new(&listener.settings, &BackendSettings::default(), defaults)),
             endpoints: RefCell::new(vec![None; pool.map_or(0, |pool| pool.entries.len())].into_boxed_slice()),
         })
     }
@@ -72,13 +94,51 @@ impl Lane {
         selection::next(self.pool.as_deref()?, hash, failed, failure, sources, max_tries)
     }
 
-    /// The endpoint of an attempt, with its counters.
-    pub(crate) fn endpoint(&self, attempt: Attempt) -> Option<Rc<EndpointTally>> {
-        let address = selection::address(self.pool.as_deref()?, attempt.entry)?;
+    /// What BackendTLSPolicy says of the endpoint of an attempt.
+    pub(crate) fn upstream_tls(&self, attempt: Attempt) -> Option<&BackendTls> {
+        match self.pool.as_deref()?.entries.get(usize::from(attempt.entry))? {
+            Entry::Endpoint { upstream, .. } => upstream.tls.as_ref(),
+            Entry::Reject { .. } => None,
+        }
+    }
+
+    /// Where its sessions may go; `None` without a route.
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.pool.as_deref()
+    }
+
+    /// The endpoint of an attempt.
+    pub(crate) fn endpoint(&self, attempt: Attempt, defaults: &Timeouts) -> Option<Reach> {
         let mut endpoints = self.endpoints.borrow_mut();
-        let place = endpoints.get_mut(usize::from(attempt.entry))?;
-        let tally = place.get_or_insert_with(|| Rc::new(EndpointTally::new(Arc::clone(&self.tally.names), address)));
-        Some(Rc::clone(tally))
+        let place = usize::from(attempt.entry);
+        if let Some(reach) = endpoints.get(place)? {
+            return Some(reach.clone());
+        }
+        let Entry::Endpoint { address, upstream, .. } = self.pool.as_deref()?.entries.get(place)? else {
+            return None;
+        };
+        let terms = Terms::new(&self.settings, &upstream.settings, defaults);
+        // Endpoints of one route rarely differ: those that have sessions already show the terms there are.
+        let known = endpoints.iter().flatten().map(|reach| &reach.terms);
+        let shared = [&self.terms]
+            .into_iter()
+            .chain(known)
+            .find(|known| ***known == terms)
+            .cloned();
+        let reach = Reach {
+            tally: Rc::new(EndpointTally::new(Arc::clone(&self.tally.names), *address)),
+            terms: shared.unwrap_or_else(|| Rc::new(terms)),
+        };
+        endpoints[place] = Some(reach.clone());
+        Some(reach)
+    }
+
+    /// For the sockets toward clients.
+    pub(crate) fn client_tuning(&self) -> Tuning {
+        Tuning {
+            keepalive: self.settings.keepalive,
+            user_timeout: self.settings.user_timeout,
+        }
     }
 }
 

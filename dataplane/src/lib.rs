@@ -4,6 +4,8 @@
 //! [`core`] is pure: session machine, selection, timer wheel and slab, with no socket, clock or thread in it.
 //! Everything else is a thin shell around it: one OS thread per core, each with its own listening sockets, engine,
 //! timers and sessions, and one control thread that binds sockets and watches the relay threads' heartbeats.
+//!
+//! UDP flows live in the same threads: [`core::flow`] is their machine.
 
 mod access_log;
 mod account;
@@ -11,12 +13,16 @@ mod clock;
 pub mod config;
 mod control;
 pub mod core;
+mod descriptors;
 mod epoll;
 mod lane;
 pub mod metrics;
 pub mod plane;
 mod shared;
 mod sockets;
+mod terms;
+mod tls;
+mod udp;
 
 pub use config::{AccessLogConfig, AccessLogTarget, Config, Engine};
 pub use plane::{DataPlane, Figures, Observer, ShutdownReport, StartError};

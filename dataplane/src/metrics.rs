@@ -2,8 +2,12 @@
 //!
 //! Counters per side or per cause that close reasons already tell are not counted twice: idle closes, resets by side and
 //! failed sessions are `sessions_closed_total` with `reason` `idle_timeout`, `client_rst` or `backend_rst`, and
-//! `connect_failed`, `no_endpoint`, `no_route`, `rejected_share` or `overload`.
+//! `connect_failed`, `no_endpoint`, `no_route`, `rejected_share` or `overload`; names that lead nowhere are those with
+//! `no_sni` or `no_sni_match`. A session of a TLS port counts as accepted when its listener is known. Where several
+//! listeners share the port, sessions that never tell count under the listener `*:` and the port.
 
+pub(crate) mod datagrams;
+pub(crate) mod handshakes;
 pub(crate) mod node;
 pub(crate) mod tally;
 
@@ -56,7 +60,7 @@ metric!(
     Counter,
     Count,
     LISTENER,
-    "Connections accepted from clients."
+    "Connections accepted from clients, and UDP flows opened."
 );
 metric!(
     SESSIONS_ACTIVE,
@@ -72,7 +76,7 @@ metric!(
     Counter,
     Count,
     &["namespace", "gateway", "listener", "route", "reason"],
-    "Sessions ended, by close reason."
+    "Sessions ended, UDP flows included, by close reason."
 );
 metric!(
     SESSION_DURATION,
@@ -80,7 +84,7 @@ metric!(
     Histogram,
     Seconds,
     LISTENER,
-    "From accept to close."
+    "From accept to close; of a UDP flow from its first datagram."
 );
 metric!(
     CONNECT_DURATION,
@@ -107,6 +111,14 @@ metric!(
     "Further endpoints tried after one that did not accept."
 );
 metric!(
+    IDLE_CLOSES_ALIVE,
+    "idle_closes_alive_total",
+    Counter,
+    Count,
+    LISTENER,
+    "Sessions closed with idle_timeout whose client was sending TCP keepalive probes: it wanted to keep the connection longer than the idle timeout allows."
+);
+metric!(
     CONNECT_ATTEMPTS,
     "connect_attempts_total",
     Counter,
@@ -120,7 +132,7 @@ metric!(
     Counter,
     Count,
     &["route", "endpoint", "cause"],
-    "Connections that an endpoint did not accept; cause is refused, timeout, unreachable, no_local_port, no_resource or other."
+    "Connections that an endpoint did not accept; cause is refused, timeout, unreachable, no_local_port, no_resource, handshake_failed or other."
 );
 metric!(
     LOCAL_PORTS_USED,
@@ -129,6 +141,22 @@ metric!(
     Count,
     &["route", "endpoint"],
     "Local ports in use toward an endpoint by live sessions."
+);
+metric!(
+    TLS_HANDSHAKES,
+    "tls_handshakes_total",
+    Counter,
+    Count,
+    &["namespace", "gateway", "listener", "route", "side", "outcome"],
+    "TLS handshakes that this node took part in; side is client (Terminate) or endpoint (BackendTLSPolicy); outcome is ok, no_certificate, certificate, alert, incompatible, protocol, closed or timeout."
+);
+metric!(
+    TLS_HANDSHAKE_DURATION,
+    "tls_handshake_duration_seconds",
+    Histogram,
+    Seconds,
+    &["namespace", "gateway", "listener", "route", "side"],
+    "From the client's ClientHello, or from the endpoint's accepting, to the end of a handshake that succeeded."
 );
 metric!(
     ACCEPT_ERRORS,
@@ -211,6 +239,56 @@ metric!(
     "Access log lines lost because the writer fell behind or could not write."
 );
 
+metric!(
+    DATAGRAMS,
+    "datagrams_total",
+    Counter,
+    Count,
+    &["namespace", "gateway", "listener", "route", "direction"],
+    "Datagrams of UDP flows taken from one side for the other; direction is to_endpoint or to_client."
+);
+metric!(
+    DATAGRAMS_DROPPED,
+    "datagrams_dropped_total",
+    Counter,
+    Count,
+    &["namespace", "gateway", "listener", "route", "reason"],
+    "Datagrams not passed on; reason is no_route, no_endpoint, rejected_share, flow_limit, ports_exhausted, overload, connect_failed or node_shutdown where no flow could be opened, and no_room, too_long, unsendable, handover_full or handover_lost where there was one."
+);
+metric!(
+    DATAGRAMS_HANDED_OVER,
+    "datagrams_handed_over_total",
+    Counter,
+    Count,
+    LISTENER,
+    "Datagrams that came to another relay thread than the one that has their flow."
+);
+metric!(
+    ICMP_ERRORS,
+    "icmp_errors_total",
+    Counter,
+    Count,
+    &["route", "endpoint"],
+    "Errors (ICMP) that came back for datagrams to an endpoint."
+);
+metric!(FLOW_TABLE_USED, "flow_table_used", Gauge, Count, &[], "Live UDP flows.");
+metric!(
+    FLOW_TABLE_CAPACITY,
+    "flow_table_capacity",
+    Gauge,
+    Count,
+    &[],
+    "UDP flows at most, were there no other sessions: each takes half of what a session takes."
+);
+metric!(
+    FLOW_PORTS_CAPACITY,
+    "flow_ports_capacity",
+    Gauge,
+    Count,
+    &["family"],
+    "Local ports that UDP flows may use toward one endpoint, over all source addresses; family is ipv4 or ipv6. Those in use are local_ports_used."
+);
+
 /// Every metric of the data plane.
 pub const ALL: &[Metric] = &[
     SESSIONS_ACCEPTED,
@@ -220,9 +298,12 @@ pub const ALL: &[Metric] = &[
     CONNECT_DURATION,
     RELAYED_BYTES,
     REDISPATCHES,
+    IDLE_CLOSES_ALIVE,
     CONNECT_ATTEMPTS,
     CONNECT_FAILURES,
     LOCAL_PORTS_USED,
+    TLS_HANDSHAKES,
+    TLS_HANDSHAKE_DURATION,
     ACCEPT_ERRORS,
     ACCEPT_PAUSES,
     SESSIONS_CAPACITY,
@@ -233,6 +314,13 @@ pub const ALL: &[Metric] = &[
     BUFFER_BYTES_USED,
     BUFFER_BYTES_CAPACITY,
     ACCESS_LOG_LINES_DROPPED,
+    DATAGRAMS,
+    DATAGRAMS_DROPPED,
+    DATAGRAMS_HANDED_OVER,
+    ICMP_ERRORS,
+    FLOW_TABLE_USED,
+    FLOW_TABLE_CAPACITY,
+    FLOW_PORTS_CAPACITY,
 ];
 
 /// Tells the recorder unit and meaning of each metric.

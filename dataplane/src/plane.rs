@@ -11,18 +11,19 @@ use std::time::Duration;
 use guideway_model::Plan;
 use guideway_model::node::{BindResult, SocketKey};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::access_log::AccessLog;
 use crate::clock::Clock;
 use crate::config::{Config, Engine};
 use crate::control::Control;
 use crate::control::watchdog::AbortOnPanic;
+use crate::core::expiry::Timeouts;
 use crate::core::selection::Sources;
-use crate::core::time::Timeouts;
+use crate::descriptors::{Descriptors, OF_SESSION};
 use crate::epoll;
 use crate::metrics::node::NodeMetrics;
-use crate::shared::{Budget, Descriptors, Inbox, Order, Seat, Shared};
+use crate::shared::{Budget, Inbox, Order, Seat, Shared};
+use crate::udp::Udp;
 
 /// Is told what changes in the data plane. Called from the data plane's control thread, one call at a time; a slow
 /// observer delays binds, never sessions.
@@ -69,8 +70,10 @@ pub enum StartError {
 /// Figures of the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Live sessions.
+    /// Live sessions, UDP flows included.
     pub sessions: u64,
+    /// Live UDP flows.
+    pub flows: u64,
     /// Sessions at most.
     pub capacity: u64,
     /// Generation of the plan that every relay thread runs; 0 before the first.
@@ -98,7 +101,7 @@ impl DataPlane {
     pub fn start(config: Config, observer: Arc<dyn Observer>) -> Result<DataPlane, StartError> {
         let shared = Arc::new(share(config)?);
         shared.metrics.announce(&shared);
-        shared.size(0);
+        shared.size();
         let mut workers = Vec::new();
         for seat in 0..shared.seats.len() {
             let worker = match shared.config.engine {
@@ -136,8 +139,9 @@ impl DataPlane {
     }
 
     /// Makes `plan` the plan. Returns at once; [`Observer::plan_active`] and [`Observer::binds_changed`] tell when it has
-    /// taken effect. Of plans applied faster than they take effect only the last one counts. Live sessions are never
-    /// touched; a listener that is gone accepts what is queued, then closes its sockets.
+    /// taken effect. Of plans applied faster than they take effect only the last one counts. Live TCP sessions
+    /// are never touched; a listener that is gone accepts what is queued, then closes its sockets. UDP flows stay with
+    /// their endpoint while it is in the pool, and end with their listener or route.
     pub fn apply(&self, plan: Arc<Plan>) {
         self.shared.inbox.ask(|requests| requests.plan = Some(plan));
     }
@@ -151,6 +155,7 @@ impl DataPlane {
     pub fn figures(&self) -> Figures {
         Figures {
             sessions: self.shared.sessions.load(Ordering::Relaxed),
+            flows: self.shared.udp.flows.load(Ordering::Relaxed),
             capacity: self.shared.capacity.load(Ordering::Relaxed),
             generation: self.shared.generation.load(Ordering::Relaxed),
         }
@@ -179,7 +184,7 @@ impl Drop for DataPlane {
 }
 
 /// Checks the configuration and makes what the threads share.
-fn share(config: Config) -> Result<Shared, StartError> {
+pub(crate) fn share(config: Config) -> Result<Shared, StartError> {
     if config.source_addresses.len() > usize::from(u8::MAX) {
         return Err(StartError::TooManySources {
             count: config.source_addresses.len(),
@@ -187,7 +192,9 @@ fn share(config: Config) -> Result<Shared, StartError> {
     }
     for (field, timeout) in [
         ("connect_timeout", config.connect_timeout),
+        ("handshake_timeout", config.handshake_timeout),
         ("idle_timeout", config.idle_timeout),
+        ("udp_idle_timeout", config.udp_idle_timeout),
     ] {
         if timeout < Duration::from_millis(1) {
             return Err(StartError::ZeroTimeout { field });
@@ -206,44 +213,41 @@ fn share(config: Config) -> Result<Shared, StartError> {
     let seats = seats.map_err(resource("an event descriptor"))?;
     crate::metrics::describe();
     let metrics = NodeMetrics::register();
+    let clock = Clock::start();
     Ok(Shared {
-        log: AccessLog::open(&config.access_log, metrics.lines_dropped.clone())?,
-        clock: Clock::start(),
+        log: AccessLog::open(&config.access_log, clock, metrics.lines_dropped.clone())?,
+        clock,
         timeouts: Timeouts {
+            handshake: config.handshake_timeout,
             connect: config.connect_timeout,
+            first_byte: None,
             idle: config.idle_timeout,
+            write_stall: None,
+            duration: None,
+            hears_keepalive: true,
         },
         sources: Sources::new(&config.source_addresses),
         metrics,
         sessions: AtomicU64::new(0),
         capacity: AtomicU64::new(0),
         descriptors,
+        udp: Udp::new(config.threads.get()),
         pipes: Budget::new(config.max_pipes),
         buffers: Budget::new(config.max_buffer_bytes),
         seats,
+        credentials: Mutex::default(),
         generation: AtomicU64::new(0),
         binds: Mutex::default(),
         inbox: Inbox::default(),
+        idle_warnings: Default::default(),
         config,
     })
 }
 
-/// Raises the soft descriptor limit to the hard one.
+/// The process's descriptors, with a word if fewer sessions than wanted fit in.
 fn descriptors(max_sessions: Option<usize>) -> Descriptors {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let allowed = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(errno) => {
-            tracing::warn!(%errno, "the descriptor limit cannot be raised to its hard limit");
-            limit.current
-        }
-    };
-    let descriptors = Descriptors(allowed.unwrap_or(u64::MAX));
-    let possible = descriptors.sessions_beside(0);
+    let descriptors = Descriptors::of_this_process();
+    let possible = descriptors.room() / OF_SESSION;
     if let Some(sessions) = max_sessions
         && sessions as u64 > possible
     {

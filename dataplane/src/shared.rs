@@ -1,6 +1,6 @@
 //! What the threads of one data plane share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,20 +8,25 @@ use std::time::Duration;
 
 use guideway_model::Plan;
 use guideway_model::node::{BindResult, SocketKey};
+use guideway_model::plan::ListenerName;
 use rustix::event::EventfdFlags;
 
 use crate::access_log::AccessLog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::expiry::Timeouts;
 use crate::core::selection::Sources;
-use crate::core::time::Timeouts;
+use crate::descriptors::{Descriptors, OF_FLOW, OF_SESSION};
 use crate::metrics::node::NodeMetrics;
+use crate::tls::credentials::Credentials;
+use crate::udp::Udp;
 
 /// Read by all threads; what changes in it is touched once per session at most.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
+    /// Of sessions whose policies are silent.
     pub(crate) timeouts: Timeouts,
     pub(crate) sources: Sources,
     pub(crate) metrics: NodeMetrics,
@@ -30,16 +35,20 @@ pub(crate) struct Shared {
     pub(crate) sessions: AtomicU64,
     pub(crate) capacity: AtomicU64,
     pub(crate) descriptors: Descriptors,
+    pub(crate) udp: Udp,
     /// Splice pipes that exist.
     pub(crate) pipes: Budget,
     /// Bytes that wait for slow receivers.
     pub(crate) buffers: Budget,
     /// One for each relay thread.
     pub(crate) seats: Vec<Seat>,
+    /// Those of the plan that was last given to the relay threads.
+    pub(crate) credentials: Mutex<Arc<Credentials>>,
     /// Generation that every relay thread runs.
     pub(crate) generation: AtomicU64,
     pub(crate) binds: Mutex<BTreeMap<SocketKey, BindResult>>,
     pub(crate) inbox: Inbox,
+    pub(crate) idle_warnings: IdleWarnings,
 }
 
 impl Shared {
@@ -48,14 +57,74 @@ impl Shared {
         self.binds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets how many sessions there may be beside this many listening sockets.
-    pub(crate) fn size(&self, listening_sockets: usize) {
+    /// Certificates and trust of the plan that was last given.
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes the certificates and trust of a plan that is about to be given.
+    pub(crate) fn renew_credentials(&self, plan: &Plan) {
+        let renewed = Arc::new(self.credentials().renewed(plan));
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+
+    /// Finds out how many sessions there may be.
+    pub(crate) fn size(&self) {
+        self.descriptors.measure(&self.seats);
         let capacity = match self.config.max_sessions {
             Some(sessions) => sessions as u64,
-            None => self.descriptors.sessions_beside(listening_sockets),
+            None => self.descriptors.room() / OF_SESSION,
         };
         self.capacity.store(capacity, Ordering::Relaxed);
         self.metrics.capacity.set(u32::try_from(capacity).unwrap_or(u32::MAX));
+        let flows = u32::try_from(capacity.saturating_mul(2)).unwrap_or(u32::MAX);
+        self.metrics.flows_capacity.set(flows);
+    }
+
+    /// Asks for a place among the sessions, and for the descriptors of a TCP session.
+    pub(crate) fn session_begins(&self) -> Admission {
+        self.begins(OF_SESSION, self.udp.flows.load(Ordering::Acquire))
+    }
+
+    /// Asks for a place for a UDP flow, which takes half of what a session takes, and for its descriptor.
+    pub(crate) fn flow_begins(&self) -> Admission {
+        let flows = self.udp.flows.fetch_add(1, Ordering::AcqRel);
+        let admission = self.begins(OF_FLOW, flows);
+        if admission != Admission::Granted {
+            self.udp.flows.fetch_sub(1, Ordering::AcqRel);
+        }
+        admission
+    }
+
+    fn begins(&self, descriptors: u64, flows: u64) -> Admission {
+        let limited = self.config.max_sessions.is_some();
+        let sessions = self.sessions.fetch_add(1, Ordering::AcqRel);
+        // In descriptors, since a flow has half of what a session has.
+        let wanted = (2 * sessions).saturating_sub(flows) + descriptors;
+        let admission = if limited && wanted > self.capacity.load(Ordering::Relaxed).saturating_mul(2) {
+            Admission::Full
+        } else if self.descriptors.promise(descriptors) {
+            Admission::Granted
+        } else {
+            Admission::Shortage
+        };
+        if admission != Admission::Granted {
+            self.sessions.fetch_sub(1, Ordering::AcqRel);
+        }
+        admission
+    }
+
+    /// The session is over, or none came.
+    pub(crate) fn session_over(&self) {
+        self.descriptors.release(OF_SESSION);
+        self.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The flow is over, or came to nothing.
+    pub(crate) fn flow_over(&self) {
+        self.descriptors.release(OF_FLOW);
+        self.udp.flows.fetch_sub(1, Ordering::AcqRel);
+        self.sessions.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Gives every relay thread an order.
@@ -66,19 +135,46 @@ impl Shared {
     }
 }
 
-/// How many descriptors the process may have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Descriptors(pub(crate) u64);
+/// Listeners of which the log says already that their idle timeout ends sessions whose clients keep them alive.
+#[derive(Debug, Default)]
+pub(crate) struct IdleWarnings(Mutex<BTreeSet<ListenerName>>);
 
-impl Descriptors {
-    /// Left for everything else in the process.
-    const KEPT: u64 = 400;
+impl IdleWarnings {
+    /// Names remembered; when there are as many, no further listener is warned about.
+    const MOST: usize = 4096;
 
-    /// Sessions, of two descriptors each, that fit beside the listening sockets; one at least.
-    pub(crate) fn sessions_beside(self, listening_sockets: usize) -> u64 {
-        let taken = Descriptors::KEPT.saturating_add(listening_sockets as u64);
-        (self.0.saturating_sub(taken) / 2).max(1)
+    /// Says so, once for each listener.
+    pub(crate) fn warn(&self, listener: &ListenerName, idle: Duration) {
+        if !self.is_first(listener) {
+            return;
+        }
+        let ListenerName {
+            namespace,
+            gateway,
+            listener,
+        } = listener;
+        tracing::warn!(
+            "listener {namespace}/{gateway}/{listener}: the idle timeout of {idle:?} closes sessions whose clients send TCP \
+             keepalive probes to keep them; a probe moves no byte, so it does not count: raise the idle timeout of the \
+             ClientTrafficPolicy or BackendTrafficPolicy above the longest silence of the protocol"
+        );
     }
+
+    fn is_first(&self, listener: &ListenerName) -> bool {
+        let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.len() < IdleWarnings::MOST && warned.insert(listener.clone())
+    }
+}
+
+/// Whether one more session may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It may.
+    Granted,
+    /// There are no descriptors left.
+    Shortage,
+    /// There are as many as may be.
+    Full,
 }
 
 /// What a relay thread is told to do.
@@ -101,6 +197,9 @@ pub(crate) struct Seat {
     pub(crate) wake: OwnedFd,
     heartbeat: AtomicU64,
     plans_taken: AtomicU64,
+    /// Descriptors of the thread's sessions.
+    held: AtomicU64,
+    held_by_flows: AtomicU64,
 }
 
 impl Seat {
@@ -110,6 +209,8 @@ impl Seat {
             wake: rustix::event::eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
             heartbeat: AtomicU64::new(0),
             plans_taken: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            held_by_flows: AtomicU64::new(0),
         })
     }
 
@@ -118,6 +219,12 @@ impl Seat {
     pub(crate) fn order(&self, order: Order) {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
         // The counter can only refuse when it is full, and then the thread is about to wake anyway.
+        rustix::io::write(&self.wake, &1u64.to_ne_bytes()).ok();
+    }
+
+    /// Wakes the thread, which looks for orders and for datagrams that were handed over.
+    pub(crate) fn rouse(&self) {
+        // As for an order.
         rustix::io::write(&self.wake, &1u64.to_ne_bytes()).ok();
     }
 
@@ -139,6 +246,20 @@ impl Seat {
 
     pub(crate) fn heartbeat(&self) -> u64 {
         self.heartbeat.load(Ordering::Relaxed)
+    }
+
+    /// The thread's sessions hold so many descriptors.
+    pub(crate) fn holds(&self, descriptors: u64) {
+        self.held.store(descriptors, Ordering::Relaxed);
+    }
+
+    /// The thread's UDP flows hold so many.
+    pub(crate) fn holds_for_flows(&self, descriptors: u64) {
+        self.held_by_flows.store(descriptors, Ordering::Relaxed);
+    }
+
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed) + self.held_by_flows.load(Ordering::Relaxed)
     }
 
     /// The thread runs the plan of one more order.
@@ -245,10 +366,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_leave_descriptors_for_sockets_that_listen_and_for_the_rest() {
-        assert_eq!(Descriptors(20_000).sessions_beside(0), 9800);
-        assert_eq!(Descriptors(20_000).sessions_beside(4000), 7800);
-        assert_eq!(Descriptors(256).sessions_beside(10), 1);
+    fn each_listener_is_warned_about_once() {
+        let warnings = IdleWarnings::default();
+        let name = |listener: &str| ListenerName {
+            namespace: "default".into(),
+            gateway: "edge".into(),
+            listener: listener.into(),
+        };
+        assert!(warnings.is_first(&name("one")) && warnings.is_first(&name("two")));
+        assert!(!warnings.is_first(&name("one")) && !warnings.is_first(&name("two")));
     }
 
     #[test]

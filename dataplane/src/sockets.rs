@@ -1,5 +1,8 @@
 //! Sockets, one function for each thing done to them. Non-blocking, close-on-exec.
 
+pub(crate) mod insight;
+pub(crate) mod tuning;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -61,21 +64,30 @@ pub(crate) fn accept(listener: &OwnedFd) -> Result<(OwnedFd, SocketAddr), Errno>
     Ok((socket, peer))
 }
 
-/// A descriptor that is good for nothing but being closed when another one is needed.
-pub(crate) fn placeholder() -> Result<OwnedFd, Errno> {
-    rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)
+/// A TCP socket of the address's family, neither bound nor connected.
+pub(crate) fn stream(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)
+}
+
+/// Sends small segments at once instead of waiting for acknowledgements of those before them (`TCP_NODELAY`).
+pub(crate) fn send_at_once(socket: &OwnedFd) {
+    // Only a socket that is gone already refuses this, which the next operation tells.
+    sockopt::set_tcp_nodelay(socket, true).ok();
 }
 
 /// Begins a connection; it is made, or has failed, when the socket becomes writable.
-pub(crate) fn connect(endpoint: SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
-    let socket = stream(endpoint)?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
+pub(crate) fn connect(socket: &OwnedFd, endpoint: SocketAddr, source: Option<IpAddr>) -> Result<(), Errno> {
     if let Some(source) = source {
-        set_bind_address_no_port(&socket)?;
-        rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
+        set_bind_address_no_port(socket)?;
+        rustix::net::bind(socket, &SocketAddr::new(source, 0))?;
     }
-    match rustix::net::connect(&socket, &endpoint) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+    match rustix::net::connect(socket, &endpoint) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(errno) => Err(errno),
     }
 }
@@ -128,15 +140,6 @@ pub(crate) fn connect_failure(errno: Errno) -> ConnectFailure {
 /// Whether the process or the machine has run out of something that comes back.
 pub(crate) fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
-}
-
-fn stream(address: SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
-    rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)
 }
 
 /// Lets `connect` choose the local port, so that one port serves many endpoints; bound without it, a port is spent for

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bed::endpoint::Endpoint;
 use bed::recorder::kept;
-use bed::{Bed, ENGINES, PATIENCE, Port, dial, eventually, plans, read_exactly};
+use bed::{Bed, ENGINES, Port, dial, eventually, plans, read_exactly};
 use guideway_dataplane::{AccessLogTarget, Config, DataPlane, Observer};
 use guideway_model::node::{BindResult, SocketKey};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -27,8 +27,12 @@ fn main() {
     match std::env::var(PART) {
         Ok(part) => child(&part),
         Err(_) => {
-            let cases: [(&str, fn()); 5] = [
+            let cases: [(&str, fn()); 6] = [
                 ("descriptors_run_out_and_come_back", descriptors_run_out_and_come_back),
+                (
+                    "descriptors_that_others_take_are_not_promised_to_sessions",
+                    descriptors_that_others_take_are_not_promised_to_sessions,
+                ),
                 (
                     "a_log_that_cannot_be_written_costs_its_lines_only",
                     a_log_that_cannot_be_written_costs_its_lines_only,
@@ -58,8 +62,23 @@ fn main() {
 fn descriptors_run_out_and_come_back() {
     let endpoint = Endpoint::echo();
     let mut node = Node::start("descriptors", endpoint.address());
+    shortage(&mut node);
+}
+
+/// Others take theirs after the data plane has measured what they have, and just before its clients come.
+fn descriptors_that_others_take_are_not_promised_to_sessions() {
+    let endpoint = Endpoint::echo();
+    for round in 0..3 {
+        let mut node = Node::start("descriptors", endpoint.address());
+        node.ask(&format!("hold {}", 20 + round));
+        shortage(&mut node);
+    }
+}
+
+/// More clients come at once than there are descriptors for: none is turned away, and each has its turn.
+fn shortage(node: &mut Node) {
     let clients: Vec<TcpStream> = (0..60).map(|_| node.dial()).collect();
-    let waits = std::time::Duration::from_millis(100);
+    let waits = std::time::Duration::from_millis(20);
     let (mut served, mut waiting) = (Vec::new(), Vec::new());
     for mut client in clients {
         client.write_all(b"x").expect("no client is turned away");
@@ -79,19 +98,27 @@ fn descriptors_run_out_and_come_back() {
     );
     assert!(metrics["accept_pauses_total{cause=shortage}"] > 0.0, "{metrics:?}");
     // Those that are served leave, and those that wait are served in their place, some at a time.
-    while !waiting.is_empty() {
-        served.clear();
-        let client = waiting.remove(0);
-        client.set_read_timeout(Some(PATIENCE)).expect("timeout");
-        assert_eq!(read_exactly(&client, 1), b"x");
-        served.push(client);
-    }
     served.clear();
+    eventually("every client to have its turn", || {
+        waiting.retain_mut(|client| match client.read(&mut [0]) {
+            Ok(1) => false,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => true,
+            other => panic!("turned away while it waited: {other:?}"),
+        });
+        if waiting.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} wait", waiting.len()))
+        }
+    });
     for _ in 0..20 {
         let mut client = node.dial();
         client.write_all(b"y").expect("write");
         assert_eq!(read_exactly(&client, 1), b"y");
     }
+    let metrics = node.metrics();
+    let overload = metrics.keys().find(|name| name.contains("reason=overload"));
+    assert_eq!(overload, None, "{metrics:?}");
 }
 
 fn a_log_that_cannot_be_written_costs_its_lines_only() {
@@ -177,10 +204,14 @@ impl Node {
     }
 
     fn metrics(&mut self) -> BTreeMap<String, f64> {
-        writeln!(self.orders.as_mut().expect("stdin"), "metrics").expect("order");
+        serde_json::from_str(&self.ask("metrics")).expect("JSON")
+    }
+
+    fn ask(&mut self, order: &str) -> String {
+        writeln!(self.orders.as_mut().expect("stdin"), "{order}").expect("order");
         let mut line = String::new();
-        self.answers.read_line(&mut line).expect("metrics");
-        serde_json::from_str(&line).expect("JSON")
+        self.answers.read_line(&mut line).expect("answer");
+        line
     }
 
     fn expect(&mut self, what: &str, holds: impl Fn(&BTreeMap<String, f64>) -> bool) {
@@ -225,8 +256,6 @@ fn child(part: &str) {
     let plan = plans::plan(1, &[plans::listener(key, Some(&[plans::endpoint(endpoint)]))]);
     kept();
     let mut config = bed::config(ENGINES[0]);
-    // Descriptors belong to the process: with two threads, one may take what the other has just set free for its dial.
-    config.threads = std::num::NonZeroUsize::MIN;
     let mut occupant = None;
     match part {
         "descriptors" => {
@@ -250,10 +279,17 @@ fn child(part: &str) {
         None => bed.wait_bound(),
     }
     say(&port.address().to_string());
+    let mut held = Vec::new();
     for order in std::io::stdin().lines() {
-        match order.expect("order").as_str() {
-            "metrics" => say(&serde_json::to_string(&kept().values("")).expect("JSON")),
-            other => panic!("no order {other}"),
+        let order = order.expect("order");
+        match order.split_once(' ') {
+            None if order == "metrics" => say(&serde_json::to_string(&kept().values("")).expect("JSON")),
+            Some(("hold", count)) => {
+                let count: usize = count.parse().expect("count");
+                held.extend((0..count).map(|_| std::fs::File::open("/dev/null").expect("descriptor")));
+                say("held");
+            }
+            _ => panic!("no order {order}"),
         }
     }
 }

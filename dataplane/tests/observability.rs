@@ -3,114 +3,18 @@
 #[path = "bed/bed.rs"]
 mod bed;
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
+use std::path::Path;
 use std::time::Duration;
 
 use bed::endpoint::{Blackhole, Connections, Endpoint};
 use bed::plans::{self, Share};
-use bed::recorder::kept;
-use bed::{Bed, ENGINES, Port, config, dial, eventually, read_exactly, read_to_end, reset};
-use guideway_dataplane::{AccessLogConfig, AccessLogTarget, Config, Engine};
+use bed::watched::Watched;
+use bed::{Bed, ENGINES, config, eventually, read_exactly, read_to_end, reset};
+use guideway_dataplane::{AccessLogTarget, Config, Engine};
 use guideway_maglev::Target;
-
-/// A data plane whose metrics and access log lines are its own: they carry its port.
-struct Watched {
-    bed: Bed,
-    port: Port,
-    log: tempfile::NamedTempFile,
-}
-
-impl Watched {
-    fn start(engine: Engine, shares: Option<&[Share]>, change: impl FnOnce(&mut Config)) -> Watched {
-        kept();
-        let log = tempfile::NamedTempFile::new().expect("log");
-        let mut config = Config {
-            access_log: AccessLogConfig {
-                target: AccessLogTarget::File(log.path().into()),
-                open_lines: false,
-            },
-            ..config(engine)
-        };
-        change(&mut config);
-        let bed = Bed::start(config);
-        let port = Port::reserve();
-        bed.activate(plans::plan(1, &[plans::listener(port.loopback_key(), shares)]));
-        bed.wait_bound();
-        Watched { bed, port, log }
-    }
-
-    fn dial(&self) -> TcpStream {
-        dial(self.port.address())
-    }
-
-    /// Waits until exactly these values of this listener and its route are not zero. `{}` stands for the labels
-    /// of the listener, `{E}` for those of the endpoint.
-    fn expect_metrics(&self, endpoint: Option<SocketAddr>, expected: &[(&str, f64)]) {
-        let port = self.port.number();
-        let route = format!("route=test/route-{port}");
-        let endpoint = endpoint
-            .map(|address| format!("{route},endpoint={address}"))
-            .unwrap_or_default();
-        let listener = |route: &str| format!("namespace=test,gateway=bed,listener=port-{port},{route}");
-        let listener = if endpoint.is_empty() && expected.iter().any(|(name, _)| name.contains("no_route")) {
-            listener("route=")
-        } else {
-            listener(&route)
-        };
-        let expected: BTreeMap<String, f64> = expected
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.replace("{E", &format!("{{{endpoint}"))
-                        .replace("{L", &format!("{{{listener}")),
-                    *value,
-                )
-            })
-            .collect();
-        eventually("the metrics", || {
-            let values = kept().values(&format!("-{port},"));
-            if values == expected {
-                Ok(())
-            } else {
-                Err(format!("\n  have {values:#?}\n  want {expected:#?}"))
-            }
-        });
-    }
-
-    /// Waits for this many lines and gives the last.
-    fn line(&self, count: usize) -> serde_json::Value {
-        eventually("an access log line", || {
-            let text = std::fs::read_to_string(self.log.path()).expect("log");
-            let lines: Vec<&str> = text.split_inclusive('\n').filter(|line| line.ends_with('\n')).collect();
-            match lines.last() {
-                Some(line) if lines.len() == count => Ok(serde_json::from_str(line).expect("JSON")),
-                Some(_) | None => Err(format!("{} lines", lines.len())),
-            }
-        })
-    }
-
-    /// Compares a close line with what must be in it; times are only looked at for their form.
-    fn expect_close(&self, client: SocketAddr, endpoint: Option<SocketAddr>, fields: &[(&str, serde_json::Value)]) {
-        let line = self.line(1);
-        let line = line.as_object().expect("object");
-        let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
-        assert!(
-            text("time").ends_with('Z') && text("time").len() == "2026-01-31T12:00:00.000Z".len(),
-            "{line:?}"
-        );
-        assert!(line["duration_ms"].is_u64(), "{line:?}");
-        assert_eq!(text("event"), "close");
-        assert_eq!(text("listener"), format!("test/bed/port-{}", self.port.number()));
-        assert_eq!(text("client"), client.to_string());
-        assert_eq!(text("local"), self.port.address().to_string());
-        assert_eq!(line["endpoint"], serde_json::json!(endpoint));
-        for (field, value) in fields {
-            assert_eq!(line[*field], *value, "{field} in {line:?}");
-        }
-    }
-}
 
 fn connected(engine: Engine, change: impl FnOnce(&mut Config)) -> (Watched, Endpoint, Connections) {
     let (endpoint, connections) = Endpoint::handing_over();
@@ -371,6 +275,37 @@ fn a_session_that_has_nowhere_to_go() {
             let fields = [("reason", word.into()), ("tries", 0.into())];
             watched.expect_close(client.local_addr().expect("address"), None, &fields);
         }
+    }
+}
+
+#[test]
+fn a_log_that_is_moved_away_or_deleted_is_opened_anew() {
+    for engine in ENGINES {
+        let folder = tempfile::tempdir().expect("folder");
+        let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+        let endpoint = Endpoint::echo();
+        let watched = Watched::start(engine, Some(&[endpoint.share()]), |config| {
+            config.access_log.target = AccessLogTarget::File(path.clone());
+        });
+        let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+        let sessions = Cell::new(0);
+        // Sessions come and go until one of them shows in the file.
+        let until_written = |path: &Path| {
+            eventually("a line in the log", || {
+                drop(watched.dial());
+                sessions.set(sessions.get() + 1);
+                if lines(path) > 0 { Ok(()) } else { Err("no line") }
+            });
+        };
+        until_written(&path);
+        std::fs::rename(&path, &moved).expect("rename");
+        until_written(&path);
+        eventually("no line to be lost", || {
+            let found = lines(&path) + lines(&moved);
+            if found == sessions.get() { Ok(()) } else { Err(found) }
+        });
+        std::fs::remove_file(&path).expect("remove");
+        until_written(&path);
     }
 }
 

@@ -9,7 +9,6 @@ mod bed;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::Command;
 
 use bed::endpoint::Endpoint;
 use bed::recorder::kept;
@@ -18,34 +17,14 @@ use guideway_dataplane::Config;
 use guideway_maglev::Target;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
-const INSIDE: &str = "GUIDEWAY_PORTS_INSIDE";
 /// Local ports of the namespace.
 const PORTS: u32 = 10;
 
 fn main() {
-    if std::env::var(INSIDE).is_ok() {
-        return inside();
-    }
-    assert!(
-        rustix::process::geteuid().is_root(),
-        "this test makes a network namespace: run it as root"
-    );
-    let program = std::env::current_exe().expect("this program");
-    let status = Command::new("unshare")
-        .arg("--net")
-        .arg(program)
-        .env(INSIDE, "1")
-        .status()
-        .expect("unshare");
-    assert!(status.success(), "{status}");
+    bed::namespace::within(inside);
 }
 
 fn inside() {
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status()
-        .expect("ip");
-    assert!(up.success(), "{up}");
     let range = "/proc/sys/net/ipv4/ip_local_port_range";
     for engine in ENGINES {
         // Endpoints take their ports before the range is narrowed.

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use guideway_model::node::Protocol;
 use serde::{Serialize, Serializer};
 
+use crate::core::hello::Hello;
 use crate::core::reason::CloseReason;
 use crate::metrics::tally::Names;
 
@@ -13,6 +15,7 @@ use crate::metrics::tally::Names;
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) time: SystemTime,
+    pub(crate) protocol: Protocol,
     pub(crate) names: Arc<Names>,
     /// The client, and the address it dialed.
     pub(crate) client: SocketAddr,
@@ -22,6 +25,8 @@ pub(crate) struct Line {
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) tries: u8,
     pub(crate) connect_errno: Option<u16>,
+    /// What the client asked for; `None` on ports of other protocols, and if it never told.
+    pub(crate) hello: Option<Arc<Hello>>,
     /// `None` in an open line.
     pub(crate) closing: Option<Closing>,
 }
@@ -31,6 +36,8 @@ pub(crate) struct Line {
 pub(crate) struct Closing {
     pub(crate) to_endpoint: u64,
     pub(crate) to_client: u64,
+    /// Of a UDP flow: to the endpoint, to the client.
+    pub(crate) datagrams: Option<[u64; 2]>,
     pub(crate) lasted: Duration,
     pub(crate) reason: CloseReason,
 }
@@ -42,6 +49,7 @@ struct Json<'a> {
     #[serde(serialize_with = "milliseconds")]
     time: SystemTime,
     event: &'static str,
+    protocol: &'static str,
     #[serde(serialize_with = "listener")]
     listener: &'a Names,
     /// Empty without a route.
@@ -54,13 +62,29 @@ struct Json<'a> {
     /// errno of the last attempt that failed.
     connect_errno: Option<u16>,
     #[serde(flatten)]
+    hello: Option<JsonHello<'a>>,
+    #[serde(flatten)]
     closing: Option<JsonClosing>,
+}
+
+/// Only in lines of sessions whose ClientHello was read.
+#[derive(Serialize)]
+struct JsonHello<'a> {
+    sni: Option<&'a str>,
+    /// Offered protocols, separated by commas.
+    alpn: Option<&'a str>,
+    /// The newest version offered, or the one agreed on where TLS ended here.
+    tls_version: &'static str,
 }
 
 #[derive(Serialize)]
 struct JsonClosing {
     bytes_to_endpoint: u64,
     bytes_to_client: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datagrams_to_endpoint: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datagrams_to_client: Option<u64>,
     duration_ms: u64,
     reason: &'static str,
 }
@@ -71,6 +95,10 @@ impl Line {
         let json = Json {
             time: self.time,
             event: if self.closing.is_some() { "close" } else { "open" },
+            protocol: match self.protocol {
+                Protocol::Tcp => "tcp",
+                Protocol::Udp => "udp",
+            },
             listener: &self.names,
             route: &self.names.route,
             client: self.client,
@@ -79,9 +107,16 @@ impl Line {
             endpoint: self.endpoint,
             tries: self.tries,
             connect_errno: self.connect_errno,
+            hello: self.hello.as_ref().map(|hello| JsonHello {
+                sni: hello.name.as_deref(),
+                alpn: hello.protocols.as_deref(),
+                tls_version: hello.version.word(),
+            }),
             closing: self.closing.as_ref().map(|closing| JsonClosing {
                 bytes_to_endpoint: closing.to_endpoint,
                 bytes_to_client: closing.to_client,
+                datagrams_to_endpoint: closing.datagrams.map(|[to_endpoint, _]| to_endpoint),
+                datagrams_to_client: closing.datagrams.map(|[_, to_client]| to_client),
                 duration_ms: u64::try_from(closing.lasted.as_millis()).unwrap_or(u64::MAX),
                 reason: closing.reason.word(),
             }),
@@ -112,11 +147,13 @@ mod tests {
     use guideway_model::plan::ListenerName;
 
     use super::*;
+    use crate::core::hello::Version;
 
     #[test]
     fn a_close_line_has_every_field_in_order() {
         let line = Line {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_007),
+            protocol: Protocol::Tcp,
             names: Arc::new(Names {
                 listener: ListenerName {
                     namespace: "shop".into(),
@@ -131,9 +168,15 @@ mod tests {
             endpoint: Some("198.51.100.7:5432".parse().expect("address")),
             tries: 3,
             connect_errno: Some(111),
+            hello: Some(Arc::new(Hello {
+                name: Some("shop.test".into()),
+                protocols: None,
+                version: Version::Tls13,
+            })),
             closing: Some(Closing {
                 to_endpoint: 0,
                 to_client: 0,
+                datagrams: None,
                 lasted: Duration::from_micros(12_900),
                 reason: CloseReason::ConnectFailed,
             }),
@@ -141,9 +184,9 @@ mod tests {
         let mut text = Vec::new();
         line.write(&mut text);
         let expected = concat!(
-            r#"{"time":"2023-11-14T22:13:20.007Z","event":"close","listener":"shop/edge/pg","route":"shop/postgres","#,
+            r#"{"time":"2023-11-14T22:13:20.007Z","event":"close","protocol":"tcp","listener":"shop/edge/pg","route":"shop/postgres","#,
             r#""client":"[2001:db8::1]:40000","local":"192.0.2.1:5432","source":null,"endpoint":"198.51.100.7:5432","#,
-            r#""tries":3,"connect_errno":111,"bytes_to_endpoint":0,"bytes_to_client":0,"duration_ms":12,"#,
+            r#""tries":3,"connect_errno":111,"sni":"shop.test","alpn":null,"tls_version":"1.3","bytes_to_endpoint":0,"bytes_to_client":0,"duration_ms":12,"#,
             "\"reason\":\"connect_failed\"}\n"
         );
         assert_eq!(String::from_utf8_lossy(&text), expected);

@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
-use guideway_model::node::{BindAddress, BindFailure, SocketKey};
+use guideway_model::node::{BindAddress, BindFailure, Protocol, SocketKey};
 use rustix::io::Errno;
 
 use crate::config::Config;
 use crate::sockets::{self, Listen};
+use crate::udp;
+use crate::udp::ports::Ports;
 
 /// An open group.
 #[derive(Debug)]
@@ -22,8 +24,14 @@ pub(crate) struct Opened {
     pub(crate) sockets: Vec<Vec<OwnedFd>>,
 }
 
-/// Opens the group of `key`. `held` are the addresses of the groups that this data plane has open.
-pub(crate) fn open(key: SocketKey, config: &Config, held: &BTreeSet<SocketAddr>) -> Result<Opened, BindFailure> {
+/// Opens the group of `key`. `held` are the addresses of the groups of its protocol that this data plane has open, and
+/// `ports` those of its UDP flows.
+pub(crate) fn open(
+    key: SocketKey,
+    config: &Config,
+    held: &BTreeSet<SocketAddr>,
+    ports: &Ports,
+) -> Result<Opened, BindFailure> {
     let mut opened = Opened {
         addresses: Vec::new(),
         sockets: (0..config.threads.get()).map(|_| Vec::new()).collect(),
@@ -35,7 +43,13 @@ pub(crate) fn open(key: SocketKey, config: &Config, held: &BTreeSet<SocketAddr>)
             freebind: matches!(key.address, BindAddress::Exactly(_)),
             backlog: config.backlog,
         };
-        match open_address(listen, held, &mut opened.sockets) {
+        let kind = match key.protocol {
+            Protocol::Tcp => Kind::Stream,
+            Protocol::Udp => Kind::Datagram {
+                beside_flows: ports.is_leased(key.port),
+            },
+        };
+        match open_address(kind, listen, held, &mut opened.sockets) {
             Ok(()) => opened.addresses.push(address),
             // A machine without IPv6 has no `[::]` to listen on.
             Err(Errno::AFNOSUPPORT) if ip.is_unspecified() && ip.is_ipv6() => {}
@@ -45,17 +59,38 @@ pub(crate) fn open(key: SocketKey, config: &Config, held: &BTreeSet<SocketAddr>)
     Ok(opened)
 }
 
-fn open_address(listen: Listen, held: &BTreeSet<SocketAddr>, threads: &mut [Vec<OwnedFd>]) -> Result<(), Errno> {
+/// Which kind of socket to open.
+#[derive(Clone, Copy)]
+enum Kind {
+    Stream,
+    Datagram {
+        /// Flows of this process have the port, toward endpoints of theirs: they may keep it.
+        beside_flows: bool,
+    },
+}
+
+fn open_address(
+    kind: Kind,
+    listen: Listen,
+    held: &BTreeSet<SocketAddr>,
+    threads: &mut [Vec<OwnedFd>],
+) -> Result<(), Errno> {
     if held.contains(&listen.address) {
         return Err(Errno::ADDRINUSE);
     }
     // Another process with the same user could share the port unnoticed, so ask without SO_REUSEPORT first. Where this
     // process itself holds the wildcard beside a single address the answer would be about that, so it is not asked.
     if !held.iter().any(|other| overlap(*other, listen.address)) {
-        sockets::probe(listen)?;
+        match kind {
+            Kind::Stream => sockets::probe(listen)?,
+            Kind::Datagram { beside_flows } => udp::sockets::probe(listen, beside_flows)?,
+        }
     }
     for sockets in threads {
-        sockets.push(sockets::listen(listen)?);
+        sockets.push(match kind {
+            Kind::Stream => sockets::listen(listen)?,
+            Kind::Datagram { beside_flows } => udp::sockets::listen(listen, beside_flows)?,
+        });
     }
     Ok(())
 }

@@ -27,13 +27,39 @@ pub enum CloseReason {
     RejectedShare,
     /// This process had no descriptor or memory left to reach an endpoint.
     Overload,
+    /// The ClientHello names no server, and no route takes such.
+    NoSni,
+    /// No listener and route of the port has the name in the ClientHello.
+    NoSniMatch,
+    /// The ClientHello, or the whole handshake where TLS ends here, took longer than the handshake timeout.
+    HelloTimeout,
+    /// What the client sent first is no ClientHello, or one of more than 64 KiB.
+    BadHello,
+    /// The TLS handshake failed, on either side.
+    HandshakeFailed,
+    /// The endpoint did not answer the first bytes in time.
+    FirstByteTimeout,
+    /// A side took none of the bytes that were queued for it for too long.
+    WriteStall,
+    /// The session reached its greatest duration.
+    MaxDuration,
+    /// The UDP flow had as many replies as its route expects.
+    RepliesDone,
+    /// The listener or the client had as many UDP flows as it may.
+    FlowLimit,
+    /// No local port toward the endpoint was left for the UDP flow.
+    PortsExhausted,
+    /// The UDP flow was chosen anew: its endpoint left the set or did not answer any more.
+    EndpointGone,
+    /// The listener or route of the UDP flow is gone.
+    ListenerClosed,
     /// The node shut down and its deadline had passed.
     NodeShutdown,
 }
 
 impl CloseReason {
     /// Every reason, in the order of the documents.
-    pub const ALL: [CloseReason; 11] = [
+    pub const ALL: [CloseReason; 24] = [
         CloseReason::ClientFin,
         CloseReason::BackendFin,
         CloseReason::ClientRst,
@@ -44,6 +70,19 @@ impl CloseReason {
         CloseReason::NoRoute,
         CloseReason::RejectedShare,
         CloseReason::Overload,
+        CloseReason::NoSni,
+        CloseReason::NoSniMatch,
+        CloseReason::HelloTimeout,
+        CloseReason::BadHello,
+        CloseReason::HandshakeFailed,
+        CloseReason::FirstByteTimeout,
+        CloseReason::WriteStall,
+        CloseReason::MaxDuration,
+        CloseReason::RepliesDone,
+        CloseReason::FlowLimit,
+        CloseReason::PortsExhausted,
+        CloseReason::EndpointGone,
+        CloseReason::ListenerClosed,
         CloseReason::NodeShutdown,
     ];
 
@@ -60,6 +99,19 @@ impl CloseReason {
             CloseReason::NoRoute => "no_route",
             CloseReason::RejectedShare => "rejected_share",
             CloseReason::Overload => "overload",
+            CloseReason::NoSni => "no_sni",
+            CloseReason::NoSniMatch => "no_sni_match",
+            CloseReason::HelloTimeout => "hello_timeout",
+            CloseReason::BadHello => "bad_hello",
+            CloseReason::HandshakeFailed => "handshake_failed",
+            CloseReason::FirstByteTimeout => "first_byte_timeout",
+            CloseReason::WriteStall => "write_stall",
+            CloseReason::MaxDuration => "max_duration",
+            CloseReason::RepliesDone => "replies_done",
+            CloseReason::FlowLimit => "flow_limit",
+            CloseReason::PortsExhausted => "ports_exhausted",
+            CloseReason::EndpointGone => "endpoint_gone",
+            CloseReason::ListenerClosed => "listener_closed",
             CloseReason::NodeShutdown => "node_shutdown",
         }
     }

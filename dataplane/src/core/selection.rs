@@ -30,18 +30,21 @@ pub enum ConnectFailure {
     NoLocalPort,
     /// This process has no descriptor or memory left.
     NoResource,
+    /// It accepted, and then the TLS handshake with it failed: most often its certificate did not verify.
+    HandshakeFailed,
     /// Something else; the errno says what.
     Other,
 }
 
 impl ConnectFailure {
     /// Every failure, in the order of the documents.
-    pub const ALL: [ConnectFailure; 6] = [
+    pub const ALL: [ConnectFailure; 7] = [
         ConnectFailure::Refused,
         ConnectFailure::TimedOut,
         ConnectFailure::Unreachable,
         ConnectFailure::NoLocalPort,
         ConnectFailure::NoResource,
+        ConnectFailure::HandshakeFailed,
         ConnectFailure::Other,
     ];
 
@@ -53,6 +56,7 @@ impl ConnectFailure {
             ConnectFailure::Unreachable => "unreachable",
             ConnectFailure::NoLocalPort => "no_local_port",
             ConnectFailure::NoResource => "no_resource",
+            ConnectFailure::HandshakeFailed => "handshake_failed",
             ConnectFailure::Other => "other",
         }
     }
@@ -61,6 +65,7 @@ impl ConnectFailure {
     pub const fn reason(self) -> CloseReason {
         match self {
             ConnectFailure::NoResource => CloseReason::Overload,
+            ConnectFailure::HandshakeFailed => CloseReason::HandshakeFailed,
             ConnectFailure::Refused
             | ConnectFailure::TimedOut
             | ConnectFailure::Unreachable
@@ -186,6 +191,7 @@ mod tests {
                 Target::Endpoint(address) => Entry::Endpoint {
                     address: *address,
                     origin: String::new(),
+                    upstream: Arc::default(),
                 },
                 Target::Reject(_) => Entry::Reject { origin: String::new() },
             })

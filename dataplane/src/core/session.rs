@@ -1,15 +1,21 @@
 //! The session machine: which operation comes next, given what has completed.
 //!
 //! ```text
-//!             ConnectFailed, another endpoint                 each half, from one side to the other:
-//!                   ┌──────┐                                         Received          Filled
-//!                   ▼      │                               Receiving ────▶ Sending   Filling ────▶ Draining
+//!   greet ──▶ Greeting ── Refused, Ended, Reset, Killed ─▶ Closed
+//!                │ Greeted
+//!                │ ConnectFailed, another endpoint              each half, from one side to the other:
+//!                │  ┌──────┐                                         Received          Filled
+//!                ▼  ▼      │                               Receiving ────▶ Sending   Filling ────▶ Draining
 //!   start ──▶ Dialing ─────┘                                   ▲  ◀──────────┘ │ bulk  ▲ ◀───────────┘ │
 //!                │ Connected                                   │     Sent      └───────┤    Drained    │
 //!                ▼                                             ◀── Unspliced ──────────┘               │
 //!            Relaying (two halves) ── both Ended ─▶ Closed     ◀────────────── Drained, no longer bulk ┘
 //!                └── Reset, Idle, Killed ─────────▶ Closed     Receiving, Filling ── Ended ──▶ Ended
 //! ```
+//!
+//! A session of a TLS port begins with a greeting: what the client says first tells where it goes. Where TLS ends at this
+//! node, the greeting is the whole handshake, `Connect` includes the handshake with the endpoint, and the bytes that are
+//! received and sent are those inside.
 //!
 //! The machine asks for operations ([`Op`]) and is handed completions ([`Event`]). It holds no descriptor and no
 //! bytes and never learns what carries it:
@@ -22,9 +28,10 @@
 //!
 //! An operation is complete when all of its bytes are gone: what a short send leaves over is the engine's to repeat.
 
+use crate::core::expiry::{Expiry, Moments, Phase, Timeouts};
 use crate::core::reason::CloseReason;
 use crate::core::selection::Attempt;
-use crate::core::time::{Micros, Timeouts};
+use crate::core::time::Micros;
 
 /// One of the two connections of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +63,9 @@ impl Side {
 /// What the machine asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
+    /// Hear what the client says first, as far as it decides where the session goes; completes with `Greeted`, `Refused`,
+    /// `Ended` or `Reset`.
+    Greet,
     /// Connect to an endpoint; completes with `Connected` or `ConnectFailed`.
     Connect(Attempt),
     /// Receive bytes from a side; completes with `Received`, `Ended` or `Reset`.
@@ -95,8 +105,20 @@ pub enum Op {
 /// What the machine is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The client has said where it wants to go.
+    Greeted(Attempt),
+    /// What the client said leads nowhere, or took too long.
+    Refused {
+        /// Why.
+        reason: CloseReason,
+        /// It was told so: its connection ends in order.
+        told: bool,
+    },
     /// The endpoint accepted the connection.
-    Connected,
+    Connected {
+        /// Bytes of the greeting wait to be sent to it.
+        greeted: bool,
+    },
     /// It did not, or not in time.
     ConnectFailed {
         /// What to try next; `None` ends the session.
@@ -186,6 +208,8 @@ pub enum Half {
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// `Greet` is outstanding.
+    Greeting,
     /// `Connect` is outstanding.
     Dialing,
     /// Bytes flow.
@@ -197,17 +221,6 @@ pub enum State {
     },
     /// `Close` was asked for.
     Closed,
-}
-
-/// What a session's timer means when it fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// The endpoint took too long to accept.
-    Connect,
-    /// Nothing moved for too long.
-    Idle,
-    /// Nothing yet: arm again.
-    Later(Micros),
 }
 
 /// The machine of one session.
@@ -223,6 +236,12 @@ impl Session {
         (session, Ops::one(Op::Connect(attempt)))
     }
 
+    /// A session that was admitted and goes where its client's greeting says.
+    pub fn greet() -> (Session, Ops) {
+        let session = Session { state: State::Greeting };
+        (session, Ops::one(Op::Greet))
+    }
+
     /// Where it stands.
     pub fn state(&self) -> State {
         self.state
@@ -232,6 +251,7 @@ impl Session {
     /// operation overtaken by a close) changes nothing.
     pub fn on(&mut self, event: Event) -> Ops {
         match self.state {
+            State::Greeting => self.on_greeting(event),
             State::Dialing => self.on_dialing(event),
             State::Relaying { halves, first_end } => self.on_relaying(halves, first_end, event),
             State::Closed => Ops::NONE,
@@ -241,7 +261,8 @@ impl Session {
     /// The operations outstanding on a side: at most one that takes bytes from it and one that gives bytes to it.
     pub fn outstanding(&self, side: Side) -> Ops {
         match self.state {
-            State::Dialing | State::Closed => Ops::NONE,
+            State::Greeting if side == Side::Client => Ops::one(Op::Greet),
+            State::Greeting | State::Dialing | State::Closed => Ops::NONE,
             State::Relaying { halves, .. } => Ops(
                 match halves[side.index()] {
                     Half::Receiving => Some(Op::Receive { from: side }),
@@ -257,37 +278,65 @@ impl Session {
         }
     }
 
-    /// What the timer means at `now`, for an attempt begun at `dialed` and a last byte at `touched`.
-    pub fn expiry(&self, timeouts: Timeouts, dialed: Micros, touched: Micros, now: Micros) -> Expiry {
-        let (deadline, expiry) = match self.state {
-            State::Dialing => (dialed.after(timeouts.connect), Expiry::Connect),
-            State::Relaying { .. } | State::Closed => (touched.after(timeouts.idle), Expiry::Idle),
+    /// What the timer means at `now`.
+    pub fn expiry(&self, timeouts: &Timeouts, moments: &Moments, now: Micros) -> Expiry {
+        let phase = match self.state {
+            State::Greeting => Phase::Greeting,
+            State::Dialing => Phase::Dialing,
+            State::Relaying { .. } | State::Closed => Phase::Relaying,
         };
-        if now >= deadline {
-            expiry
-        } else {
-            Expiry::Later(deadline)
+        timeouts.expiry(phase, moments, now)
+    }
+
+    fn on_greeting(&mut self, event: Event) -> Ops {
+        match event {
+            Event::Greeted(attempt) => {
+                self.state = State::Dialing;
+                Ops::one(Op::Connect(attempt))
+            }
+            Event::Refused { reason, told: true } => self.finish(reason),
+            Event::Refused { reason, told: false } => self.abort(reason),
+            Event::Ended { side: Side::Client } => self.finish(CloseReason::ClientFin),
+            Event::Reset { side: Side::Client } => self.abort(CloseReason::ClientRst),
+            Event::Killed(reason) => self.abort(reason),
+            Event::Connected { .. }
+            | Event::ConnectFailed { .. }
+            | Event::Received { .. }
+            | Event::Sent { .. }
+            | Event::Filled { .. }
+            | Event::Drained { .. }
+            | Event::Unspliced { .. }
+            | Event::Ended { side: Side::Endpoint }
+            | Event::Reset { side: Side::Endpoint }
+            | Event::Idle => Ops::NONE,
         }
     }
 
     fn on_dialing(&mut self, event: Event) -> Ops {
         match event {
-            Event::Connected => {
+            Event::Connected { greeted } => {
+                let client = if greeted {
+                    Half::Sending { bulk: false }
+                } else {
+                    Half::Receiving
+                };
                 self.state = State::Relaying {
-                    halves: [Half::Receiving; 2],
+                    halves: [client, Half::Receiving],
                     first_end: None,
                 };
                 // The endpoint first: it may have said its last words already, and a send to it would cut them off.
                 Ops(
                     Some(Op::Receive { from: Side::Endpoint }),
-                    Some(Op::Receive { from: Side::Client }),
+                    client.operation(Side::Client),
                 )
             }
             Event::ConnectFailed { next: Some(next), .. } => Ops::one(Op::Connect(next)),
             Event::ConnectFailed { next: None, reason } => self.abort(reason),
             Event::Reset { side: Side::Client } => self.abort(CloseReason::ClientRst),
             Event::Killed(reason) => self.abort(reason),
-            Event::Received { .. }
+            Event::Greeted(_)
+            | Event::Refused { .. }
+            | Event::Received { .. }
             | Event::Sent { .. }
             | Event::Filled { .. }
             | Event::Drained { .. }
@@ -310,7 +359,9 @@ impl Session {
             Event::Reset { side: Side::Endpoint } => self.abort(CloseReason::BackendRst),
             Event::Idle => self.abort(CloseReason::IdleTimeout),
             Event::Killed(reason) => self.abort(reason),
-            Event::Connected | Event::ConnectFailed { .. } => Ops::NONE,
+            Event::Greeted(_) | Event::Refused { .. } | Event::Connected { .. } | Event::ConnectFailed { .. } => {
+                Ops::NONE
+            }
         }
     }
 
@@ -336,18 +387,21 @@ impl Session {
         halves[side.index()] = Half::Ended;
         let first = first_end.unwrap_or(side);
         if halves[side.other().index()] == Half::Ended {
-            self.state = State::Closed;
-            let reason = match first {
+            return self.finish(match first {
                 Side::Client => CloseReason::ClientFin,
                 Side::Endpoint => CloseReason::BackendFin,
-            };
-            return Ops::one(Op::Close { reason, reset: false });
+            });
         }
         self.state = State::Relaying {
             halves,
             first_end: Some(first),
         };
         Ops::one(Op::Shutdown { to: side.other() })
+    }
+
+    fn finish(&mut self, reason: CloseReason) -> Ops {
+        self.state = State::Closed;
+        Ops::one(Op::Close { reason, reset: false })
     }
 
     fn abort(&mut self, reason: CloseReason) -> Ops {

@@ -56,6 +56,15 @@ impl<T> Slab<T> {
         Key { index, generation }
     }
 
+    /// The value, to look at, unless its tenancy has ended.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let slot = self
+            .chunks
+            .get(key.index as usize / CHUNK)?
+            .get(key.index as usize % CHUNK)?;
+        slot.value.as_ref().filter(|_| slot.generation == key.generation)
+    }
+
     /// The value, unless its tenancy has ended.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self
@@ -76,6 +85,15 @@ impl<T> Slab<T> {
             .get_mut(index as usize % CHUNK)?
             .value
             .as_mut()
+    }
+
+    /// The present tenant of a slot, to look at.
+    pub fn tenant(&self, index: u32) -> Option<&T> {
+        self.chunks
+            .get(index as usize / CHUNK)?
+            .get(index as usize % CHUNK)?
+            .value
+            .as_ref()
     }
 
     /// The key of the present tenant of a slot.
@@ -153,8 +171,13 @@ mod tests {
         let second = slab.insert("second");
         assert_eq!(second.index, first.index);
         assert_eq!(slab.get_mut(first), None);
+        assert_eq!(slab.get(first), None);
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get_mut(second), Some(&mut "second"));
+        assert_eq!(
+            (slab.get(second), slab.tenant(second.index)),
+            (Some(&"second"), Some(&"second"))
+        );
         assert_eq!(slab.key(second.index), Some(second));
         assert_eq!(slab.key(first.index + 1), None);
     }

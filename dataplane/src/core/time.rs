@@ -20,12 +20,3 @@ impl Micros {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
-
-/// How long a session may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For one endpoint to accept the connection.
-    pub connect: Duration,
-    /// For a byte in either direction.
-    pub idle: Duration,
-}

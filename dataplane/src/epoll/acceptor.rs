@@ -1,23 +1,21 @@
 //! The listening sockets of one thread.
 
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use guideway_model::Plan;
 use guideway_model::node::SocketKey;
-use guideway_model::plan::Listener;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::core::time::Micros;
+use crate::epoll::service::Service;
 use crate::epoll::sessions::Sessions;
 use crate::epoll::token::Token;
-use crate::lane::Lane;
-use crate::shared::Shared;
+use crate::shared::{Admission, Shared};
 use crate::sockets;
+use crate::sockets::tuning::Tuning;
 
 /// Connections taken from one socket before others have their turn.
 const BATCH: usize = 64;
@@ -40,7 +38,21 @@ pub(super) struct Acceptors {
 struct Acceptor {
     key: SocketKey,
     socket: OwnedFd,
-    lane: Rc<Lane>,
+    service: Service,
+    /// Connections that are likely to wait at one event; see [`Acceptors::accept`].
+    expected: usize,
+}
+
+impl Acceptor {
+    /// Gives the socket what its clients are to inherit, if that is something else than `previous`.
+    fn tune(&self, previous: Tuning) {
+        let tuning = self.service.client_tuning();
+        if tuning != previous
+            && let Err(errno) = tuning.retune(&self.socket, sockets::local_address(&self.socket))
+        {
+            tracing::error!(%errno, "keepalive and user timeout cannot be set; new clients of this listener go without");
+        }
+    }
 }
 
 /// What taking connections came to.
@@ -67,12 +79,18 @@ impl Acceptors {
         }
     }
 
-    /// A listening socket has connections waiting.
+    /// A listening socket has connections waiting. Only as many are taken as are likely to be there, since the call that
+    /// finds none costs as much as one that does; what is left over shows at the next wait.
     pub(super) fn accept(&mut self, place: u32, sessions: &mut Sessions) {
-        let Some(Some(acceptor)) = self.places.get(place as usize) else {
+        let Some(Some(acceptor)) = self.places.get_mut(place as usize) else {
             return;
         };
-        let pauses = match take(&self.shared, acceptor, BATCH, sessions) {
+        let (taken, count) = take(&self.shared, acceptor, acceptor.expected, sessions);
+        acceptor.expected = match taken {
+            Taken::Batch => (acceptor.expected * 2).min(BATCH),
+            Taken::Empty | Taken::Shortage | Taken::Full => count.max(1),
+        };
+        let pauses = match taken {
             Taken::Empty | Taken::Batch => return,
             Taken::Shortage => &self.shared.metrics.pauses_shortage,
             Taken::Full => &self.shared.metrics.pauses_sessions,
@@ -101,8 +119,12 @@ impl Acceptors {
             let Some(Some(acceptor)) = self.places.get_mut(place) else {
                 continue;
             };
-            match listener(plan, acceptor.key) {
-                Some(listener) => acceptor.lane = Lane::of(listener, plan.seed, Some(&acceptor.lane)),
+            match Service::of(plan, acceptor.key, Some(&acceptor.service), &self.shared) {
+                Some(service) => {
+                    let previous = acceptor.service.client_tuning();
+                    acceptor.service = service;
+                    acceptor.tune(previous);
+                }
                 None => self.close(place, sessions),
             }
         }
@@ -112,8 +134,9 @@ impl Acceptors {
     /// Accepts on these sockets from here on.
     pub(super) fn listen(&mut self, key: SocketKey, sockets: Vec<OwnedFd>) {
         let Some(plan) = &self.plan else { return };
-        let Some(listener) = listener(plan, key) else { return };
-        let lane = Lane::of(listener, plan.seed, None);
+        let Some(service) = Service::of(plan, key, None, &self.shared) else {
+            return;
+        };
         for socket in sockets {
             let free = self
                 .places
@@ -126,14 +149,16 @@ impl Acceptors {
                 tracing::error!(%errno, "a listening socket cannot be watched; its share of clients is refused");
                 continue;
             }
-            let acceptor = Some(Acceptor {
+            let acceptor = Acceptor {
                 key,
                 socket,
-                lane: Rc::clone(&lane),
-            });
+                service: service.clone(),
+                expected: 1,
+            };
+            acceptor.tune(Tuning::default());
             match self.places.get_mut(free) {
-                Some(place) => *place = acceptor,
-                None => self.places.push(acceptor),
+                Some(place) => *place = Some(acceptor),
+                None => self.places.push(Some(acceptor)),
             }
         }
     }
@@ -168,42 +193,44 @@ impl Acceptors {
     }
 }
 
-/// Takes connections until the queue is empty, `most` are taken, or something runs out.
-fn take(shared: &Shared, acceptor: &Acceptor, most: usize, sessions: &mut Sessions) -> Taken {
+/// Takes connections until the queue is empty, `most` were asked for, or something runs out; with how many were taken.
+fn take(shared: &Shared, acceptor: &Acceptor, most: usize, sessions: &mut Sessions) -> (Taken, usize) {
+    let mut count = 0;
     for _ in 0..most {
-        if !sessions.has_spare() {
-            return Taken::Shortage;
+        if !sessions.has_reserve() {
+            return (Taken::Shortage, count);
         }
-        if shared.sessions.fetch_add(1, Ordering::AcqRel) >= shared.capacity.load(Ordering::Relaxed) {
-            shared.sessions.fetch_sub(1, Ordering::AcqRel);
-            return Taken::Full;
+        match shared.session_begins() {
+            Admission::Granted => {}
+            Admission::Shortage => return (Taken::Shortage, count),
+            Admission::Full => return (Taken::Full, count),
         }
         let errno = match sockets::accept(&acceptor.socket) {
             Ok((socket, client)) => {
-                sessions.admit(&acceptor.lane, socket, client);
+                count += 1;
+                match &acceptor.service {
+                    Service::Opaque(lane) => sessions.admit(lane, socket, client),
+                    Service::Tls(door) => sessions.greet_client(door, socket, client),
+                }
                 continue;
             }
             Err(errno) => errno,
         };
-        shared.sessions.fetch_sub(1, Ordering::AcqRel);
+        shared.session_over();
         match errno {
-            Errno::AGAIN => return Taken::Empty,
+            Errno::AGAIN => return (Taken::Empty, count),
             Errno::INTR => {}
             errno => {
                 shared.metrics.accept_error(errno);
                 if sockets::is_shortage(errno) {
-                    return Taken::Shortage;
+                    if errno == Errno::MFILE {
+                        shared.seats[sessions.seat].holds(sessions.descriptors());
+                        shared.descriptors.exhausted(&shared.seats);
+                    }
+                    return (Taken::Shortage, count);
                 }
             }
         }
     }
-    Taken::Batch
-}
-
-fn listener(plan: &Plan, key: SocketKey) -> Option<&Listener> {
-    let place = plan
-        .listeners
-        .binary_search_by_key(&key, |listener| listener.socket)
-        .ok()?;
-    plan.listeners.get(place)
+    (Taken::Batch, count)
 }

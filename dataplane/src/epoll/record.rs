@@ -10,15 +10,27 @@ use crate::account::{Account, Sockets};
 use crate::core::selection::Attempt;
 use crate::core::session::{Session, Side};
 use crate::core::slab::Slab;
+use crate::core::stall::StallWatch;
 use crate::core::wheel::{Link, Links};
 use crate::epoll::pipe::Pipe;
+use crate::epoll::tls::Tls;
 use crate::lane::Lane;
+use crate::sockets;
+use crate::terms::Terms;
 
-/// One session: at most 512 bytes, see the test.
+/// As many bytes fit into a segment of every path (RFC 9293, 3.7.1).
+const LEAST_SEGMENT: usize = 536;
+
+/// One session: at most 320 bytes, see the test.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) machine: Session,
     pub(super) account: Account,
+    /// Those of the plan it began with.
+    pub(super) terms: Rc<Terms>,
+    /// Where a write stall is a reason to close.
+    pub(super) stall: Option<Box<StallWatch>>,
+    pub(super) heard: Option<Heard>,
     pub(super) link: Link,
     /// Whether it waits in the list of sessions that have used up their turn.
     pub(super) queued: bool,
@@ -29,6 +41,16 @@ pub(super) struct Record {
     pub(super) flights: [Flight; 2],
     /// `None` once connected.
     pub(super) dial: Option<Dial>,
+    /// `None` on ports of other protocols.
+    pub(super) tls: Option<Box<Tls>>,
+}
+
+/// Segments of the client up to a moment in a silence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// Which silence.
+    pub(super) silence: u32,
+    pub(super) segments: u32,
 }
 
 /// What is needed while an endpoint is sought.
@@ -52,6 +74,7 @@ impl Record {
         Sockets {
             client: &self.client.socket,
             endpoint: self.endpoint.as_ref().map(|port| &port.socket),
+            hello: self.tls.as_ref().and_then(|tls| tls.hello.as_ref()),
         }
     }
 }
@@ -72,8 +95,22 @@ pub(super) enum Flight {
     Scratch(usize),
     /// What a slow receiver has not taken.
     Kept(Kept),
+    /// This many, which TLS with the receiver has sealed and not yet sent.
+    Sealed(usize),
     /// In a pipe.
     Piped(Pipe, NonZeroU32),
+}
+
+impl Flight {
+    /// Bytes that wait for the receiver.
+    pub(super) fn waiting(&self) -> u64 {
+        match self {
+            Flight::Empty => 0,
+            Flight::Scratch(bytes) | Flight::Sealed(bytes) => *bytes as u64,
+            Flight::Kept(kept) => (kept.bytes.len() - kept.sent) as u64,
+            Flight::Piped(_, bytes) => u64::from(bytes.get()),
+        }
+    }
 }
 
 /// Bytes that wait for a slow receiver.
@@ -91,10 +128,29 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn new(socket: OwnedFd) -> Port {
+    /// Toward a client; the socket has inherited `TCP_NODELAY`.
+    pub(super) fn client(socket: OwnedFd) -> Port {
+        Port {
+            socket,
+            ready: Ready::PROMPT,
+        }
+    }
+
+    /// Toward an endpoint.
+    pub(super) fn endpoint(socket: OwnedFd) -> Port {
         Port {
             socket,
             ready: Ready(0),
+        }
+    }
+
+    /// To be called before `bytes` are sent. Nothing is in flight on a new connection, so a first segment leaves at once
+    /// in any case: a session of one question needs no `TCP_NODELAY`.
+    pub(super) fn before_send(&mut self, bytes: usize, first: bool) {
+        let leaves_at_once = self.ready.any(Ready::PROMPT) || (first && bytes <= LEAST_SEGMENT);
+        if !leaves_at_once {
+            self.ready.set(Ready::PROMPT);
+            sockets::send_at_once(&self.socket);
         }
     }
 }
@@ -118,6 +174,9 @@ impl Ready {
     pub(super) const BROKEN: Ready = Ready(32);
     /// Urgent data was announced: a receive stops at its mark, so a short one does not mean that there is no more.
     pub(super) const MARKED: Ready = Ready(64);
+
+    /// Small segments are sent at once.
+    pub(super) const PROMPT: Ready = Ready(128);
 
     /// A short receive does not tell that the socket is drained.
     pub(super) const DOUBTFUL: Ready = Ready(Self::FAULT.0 | Self::BROKEN.0 | Self::MARKED.0);

@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::account::{Ledger, Sockets};
 use crate::core::reason::CloseReason;
-use crate::core::selection::Attempt;
-use crate::core::session::{Event, Expiry, Op, Ops, Session, Side, State};
+use crate::core::selection::{Attempt, ConnectFailure};
+use crate::core::session::{Event, Op, Ops, Session, Side, State};
 use crate::core::slab::{Key, Slab};
-use crate::core::time::Micros;
 use crate::core::wheel::{Link, Wheel};
 use crate::epoll::record::{Dial, Flight, Port, Ready, Record};
+use crate::epoll::reserve::Reserve;
+use crate::epoll::sealed;
+use crate::epoll::tls::Stage;
 use crate::epoll::token::Token;
 use crate::epoll::transfer::Transfer;
 use crate::lane::Lane;
@@ -36,34 +37,39 @@ const EVENTS: EventFlags = EventFlags::IN
 /// The sessions of one thread, and what they need to move.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) seat: usize,
     epoll: Arc<OwnedFd>,
-    records: Slab<Record>,
-    wheel: Wheel,
-    transfer: Transfer,
+    pub(super) records: Slab<Record>,
+    pub(super) wheel: Wheel,
+    pub(super) transfer: Transfer,
     pub(super) ledger: Ledger,
     /// Sessions that have used up their turn; each at most once.
     waiting: VecDeque<Key>,
-    /// A descriptor in reserve: a client is accepted only while there is one, so that its endpoint can be reached.
-    spare: Option<OwnedFd>,
+    reserve: Reserve,
+    /// Sockets toward endpoints.
+    dialed: u64,
 }
 
 impl Sessions {
-    pub(super) fn new(shared: &Arc<Shared>, epoll: Arc<OwnedFd>) -> Sessions {
+    pub(super) fn new(shared: &Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>) -> Sessions {
         let ledger = Ledger::new(shared);
         Sessions {
             shared: Arc::clone(shared),
+            seat,
             epoll,
             records: Slab::default(),
             wheel: Wheel::new(ledger.now),
             transfer: Transfer::new(shared),
             ledger,
             waiting: VecDeque::new(),
-            spare: sockets::placeholder().ok(),
+            reserve: Reserve::default(),
+            dialed: 0,
         }
     }
 
-    /// Takes in a connection that a client made; the caller has counted it into the shared number of sessions.
+    /// Takes in a connection that a client made; the caller has counted it into the shared number of sessions, and has
+    /// been promised its descriptors.
     pub(super) fn admit(&mut self, lane: &Rc<Lane>, socket: OwnedFd, client: SocketAddr) {
         let account = self.ledger.open(&lane.tally, client);
         let (hash, choice) = lane.choose(client);
@@ -74,6 +80,7 @@ impl Sessions {
                 let sockets = Sockets {
                     client: &socket,
                     endpoint: None,
+                    hello: None,
                 };
                 self.ledger.close(&account, reason, sockets);
                 drop(socket);
@@ -82,12 +89,15 @@ impl Sessions {
             }
         };
         let (machine, ops) = Session::start(attempt);
-        let key = self.records.insert(Record {
+        let record = Record {
             machine,
             account,
+            terms: Rc::clone(&lane.terms),
+            stall: None,
+            heard: None,
             link: Link::default(),
             queued: false,
-            client: Port::new(socket),
+            client: Port::client(socket),
             endpoint: None,
             flights: [Flight::Empty, Flight::Empty],
             dial: Some(Dial {
@@ -95,7 +105,14 @@ impl Sessions {
                 hash,
                 attempt,
             }),
-        });
+            tls: None,
+        };
+        self.begin(record, ops);
+    }
+
+    /// Takes a session in and does its first operations.
+    pub(super) fn begin(&mut self, record: Record, ops: Ops) {
+        let key = self.records.insert(record);
         let token = Token::Session(key, Side::Client);
         let registered = self.records.get_mut(key).map(|record| {
             epoll::add(
@@ -111,12 +128,14 @@ impl Sessions {
         }
     }
 
-    /// Whether a descriptor is in reserve; takes one if it can be had again.
-    pub(super) fn has_spare(&mut self) -> bool {
-        if self.spare.is_none() {
-            self.spare = sockets::placeholder().ok();
-        }
-        self.spare.is_some()
+    /// Whether there are sockets in reserve; makes them if they can be had again.
+    pub(super) fn has_reserve(&mut self) -> bool {
+        self.reserve.fill()
+    }
+
+    /// Descriptors of sessions.
+    pub(super) fn descriptors(&self) -> u64 {
+        self.records.len() as u64 + self.dialed
     }
 
     /// A socket of a session is ready for something.
@@ -127,9 +146,12 @@ impl Sessions {
         let machine = record.machine;
         let Some(port) = record.port(side) else { return };
         port.ready.note(event);
+        if record.is_sealed(side) && event.contains(EventFlags::OUT) && !self.send_last_words(key, side) {
+            return;
+        }
         match (machine.state(), side) {
             (State::Dialing, Side::Endpoint) => self.dialed(key, event),
-            (State::Dialing | State::Relaying { .. } | State::Closed, _) => {
+            (State::Greeting | State::Dialing | State::Relaying { .. } | State::Closed, _) => {
                 let ops = machine.outstanding(side);
                 // A receive that is outstanding finds the error after the bytes before it; no one else would.
                 if event.contains(EventFlags::ERR) && ops.0.is_none() {
@@ -162,35 +184,6 @@ impl Sessions {
         !self.waiting.is_empty()
     }
 
-    /// When [`Sessions::expire`] has something to do.
-    pub(super) fn next_deadline(&self) -> Option<Micros> {
-        self.wheel.next_deadline()
-    }
-
-    /// Looks at every session whose timer may have run out.
-    pub(super) fn expire(&mut self) {
-        while let Some(index) = self.wheel.take(&mut self.records, self.ledger.now) {
-            let Some(key) = self.records.key(index) else { continue };
-            let Some(record) = self.records.get_mut(key) else {
-                continue;
-            };
-            let account = &record.account;
-            match record
-                .machine
-                .expiry(self.shared.timeouts, account.dialed, account.touched, self.ledger.now)
-            {
-                Expiry::Later(deadline) => self.wheel.arm(&mut self.records, index, deadline),
-                Expiry::Idle => self.tell(key, Event::Idle),
-                Expiry::Connect => {
-                    let event = self.dial_failed(key, Errno::TIMEDOUT);
-                    if let Some(event) = event {
-                        self.tell(key, event);
-                    }
-                }
-            }
-        }
-    }
-
     /// Ends every session.
     pub(super) fn kill_all(&mut self, reason: CloseReason) {
         for index in 0..self.records.slots() {
@@ -200,8 +193,13 @@ impl Sessions {
         }
     }
 
-    fn tell(&mut self, key: Key, event: Event) {
-        if let Some(record) = self.records.get_mut(key) {
+    pub(super) fn tell(&mut self, key: Key, event: Event) {
+        let Some(record) = self.records.get_mut(key) else {
+            return;
+        };
+        if let Some(reason) = record.leaving() {
+            self.close(key, reason, true);
+        } else {
             let ops = record.machine.on(event);
             self.run(key, ops);
         }
@@ -222,18 +220,18 @@ impl Sessions {
             };
             let event = match op {
                 Op::Receive { .. } | Op::Fill { .. } if turn == 0 => {
-                    if !record.queued {
-                        record.queued = true;
-                        self.waiting.push_back(key);
-                    }
+                    self.wait_for_turn(key);
                     continue;
                 }
+                Op::Greet => self.greet(key),
                 Op::Receive { from } => self.transfer.receive(record, from, &mut self.ledger),
                 Op::Fill { from } => self.transfer.fill(record, from, &mut self.ledger),
                 Op::Send { to } => self.transfer.send(record, to),
                 Op::Drain { to } => self.transfer.drain(record, to),
                 Op::Shutdown { to } => {
-                    if let Some(port) = record.port(to) {
+                    if record.is_sealed(to) {
+                        sealed::end(record, to);
+                    } else if let Some(port) = record.port(to) {
                         sockets::end_stream(&port.socket);
                     }
                     None
@@ -245,9 +243,17 @@ impl Sessions {
                 }
             };
             turn = turn.saturating_sub(1);
-            let Some(event) = event else { continue };
             let Some(record) = self.records.get_mut(key) else {
                 return;
+            };
+            let Some(event) = event else {
+                // What TLS has opened so far is no whole record, and the socket holds more.
+                if let Op::Receive { from } = op
+                    && record.port(from).is_some_and(|port| port.ready.any(Ready::READABLE))
+                {
+                    self.wait_for_turn(key);
+                }
+                continue;
             };
             let next = match (op, event) {
                 (Op::Send { .. } | Op::Drain { .. }, Event::Reset { side }) => after_failed_send(record, side),
@@ -260,33 +266,41 @@ impl Sessions {
         }
     }
 
+    /// Puts a session among those that have used up their turn.
+    fn wait_for_turn(&mut self, key: Key) {
+        if let Some(record) = self.records.get_mut(key)
+            && !record.queued
+        {
+            record.queued = true;
+            self.waiting.push_back(key);
+        }
+    }
+
     /// Begins an attempt.
     fn connect(&mut self, key: Key, attempt: Attempt) -> Option<Event> {
         let record = self.records.get_mut(key)?;
         let dial = record.dial.as_mut()?;
         dial.attempt = attempt;
         let hash = dial.hash;
-        let endpoint = dial.lane.endpoint(attempt)?;
-        let address = endpoint.address;
-        self.ledger.dialing(&mut record.account, endpoint, attempt);
-        if !record.link.is_armed() {
-            let deadline = self.ledger.now.after(self.shared.timeouts.connect);
-            self.wheel.arm(&mut self.records, key.index, deadline);
-        }
+        let reach = dial.lane.endpoint(attempt, &self.shared.timeouts)?;
+        let address = reach.tally.address;
+        self.ledger.dialing(&mut record.account, reach.tally, attempt);
+        record.terms = reach.terms;
+        let tuning = record.terms.tuning;
+        self.time_dial(key);
         let source = self.shared.sources.choose(address, hash, attempt.sources_tried);
         let token = Token::Session(key, Side::Endpoint);
-        let socket = match sockets::connect(address, source) {
-            Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => sockets::connect(address, source),
-            outcome => outcome,
-        };
-        let socket = socket.and_then(|socket| {
+        let socket = self.reserve.socket(address).and_then(|socket| {
+            tuning.tune(&socket)?;
+            sockets::connect(&socket, address, source)?;
             epoll::add(&*self.epoll, &socket, EventData::new_u64(token.encode()), EVENTS)?;
             Ok(socket)
         });
         match socket {
             Ok(socket) => {
                 let record = self.records.get_mut(key)?;
-                record.endpoint = Some(Port::new(socket));
+                record.endpoint = Some(Port::endpoint(socket));
+                self.dialed += 1;
                 self.ledger.port_taken(&record.account);
                 None
             }
@@ -299,44 +313,56 @@ impl Sessions {
         let Some(record) = self.records.get_mut(key) else {
             return;
         };
+        if record.is_sealed(Side::Endpoint) {
+            let event = self.secure(key);
+            return self.tell_if(key, event);
+        }
         let Some(port) = &mut record.endpoint else { return };
         let lost = event.intersects(EventFlags::ERR | EventFlags::HUP);
         let event = match lost.then(|| sockets::take_error(&port.socket)).flatten() {
             // Accepted, and reset since (before, it would be a refusal): what it sent first is still relayed.
             Some(Errno::CONNRESET | Errno::PIPE) => {
                 port.ready.set(Ready::BROKEN);
-                self.connected(key)
+                self.reached(key)
             }
             Some(errno) => self.dial_failed(key, errno),
-            None if event.contains(EventFlags::OUT) => self.connected(key),
+            None if event.contains(EventFlags::OUT) => self.reached(key),
             None => None,
         };
+        self.tell_if(key, event);
+    }
+
+    fn tell_if(&mut self, key: Key, event: Option<Event>) {
         if let Some(event) = event {
             self.tell(key, event);
         }
     }
 
-    /// An endpoint accepted.
-    fn connected(&mut self, key: Key) -> Option<Event> {
+    /// An endpoint accepted, and where TLS goes on to it, the handshake is done.
+    pub(super) fn connected(&mut self, key: Key) -> Option<Event> {
         let record = self.records.get_mut(key)?;
         record.dial = None;
+        if let Some(tls) = &mut record.tls {
+            tls.stage = Stage::Settled;
+        }
+        let greeted = matches!(record.flights[Side::Client.index()], Flight::Kept(_));
         let sockets = Sockets {
             client: &record.client.socket,
             endpoint: record.endpoint.as_ref().map(|port| &port.socket),
+            hello: record.tls.as_ref().and_then(|tls| tls.hello.as_ref()),
         };
         self.ledger.connected(&mut record.account, sockets);
-        if self.shared.timeouts.idle < self.shared.timeouts.connect {
-            // The wheel may be early but never late, and it is armed for the end of the dialing.
-            let deadline = self.ledger.now.after(self.shared.timeouts.idle);
-            self.wheel.disarm(&mut self.records, key.index);
-            self.wheel.arm(&mut self.records, key.index, deadline);
-        }
-        Some(Event::Connected)
+        self.time_relay(key);
+        Some(Event::Connected { greeted })
     }
 
     /// An attempt failed: what to try next.
-    fn dial_failed(&mut self, key: Key, errno: Errno) -> Option<Event> {
-        let failure = sockets::connect_failure(errno);
+    pub(super) fn dial_failed(&mut self, key: Key, errno: Errno) -> Option<Event> {
+        self.attempt_failed(key, sockets::connect_failure(errno), Some(errno))
+    }
+
+    /// An attempt failed, whoever says so: what to try next.
+    pub(super) fn attempt_failed(&mut self, key: Key, failure: ConnectFailure, errno: Option<Errno>) -> Option<Event> {
         let record = self.records.get_mut(key)?;
         let dial = record.dial.as_ref()?;
         let sources = &self.shared.sources;
@@ -344,7 +370,11 @@ impl Sessions {
             .lane
             .next(dial.hash, dial.attempt, failure, sources, self.shared.config.max_tries);
         if record.endpoint.take().is_some() {
+            self.dialed -= 1;
             self.ledger.port_freed(&record.account);
+        }
+        if let Some(tls) = &mut record.tls {
+            tls.streams[Side::Endpoint.index()] = None;
         }
         self.ledger.dial_failed(&mut record.account, failure, errno);
         Some(Event::ConnectFailed {
@@ -353,9 +383,16 @@ impl Sessions {
         })
     }
 
-    fn close(&mut self, key: Key, reason: CloseReason, reset: bool) {
+    pub(super) fn close(&mut self, key: Key, reason: CloseReason, reset: bool) {
+        if !reset && self.lingers(key, reason) {
+            return;
+        }
         self.wheel.disarm(&mut self.records, key.index);
         let Some(record) = self.records.remove(key) else { return };
+        if let Some(held) = record.unrouted() {
+            self.shared.buffers.give(held);
+            self.ledger.unrouted(&record.account);
+        }
         let sockets = record.sockets();
         if reset {
             sockets::reset_on_close(sockets.client);
@@ -365,6 +402,7 @@ impl Sessions {
         }
         self.ledger.close(&record.account, reason, sockets);
         if record.endpoint.is_some() {
+            self.dialed -= 1;
             self.ledger.port_freed(&record.account);
         }
         for flight in record.flights {
@@ -374,7 +412,7 @@ impl Sessions {
     }
 
     fn gone(&self) {
-        self.shared.sessions.fetch_sub(1, Ordering::AcqRel);
+        self.shared.session_over();
     }
 }
 

@@ -10,12 +10,16 @@ pub(super) enum Token {
     Session(Key, Side),
     /// A listening socket: its place in the thread's list.
     Listener(u32),
-    /// Orders are waiting.
+    /// Orders are waiting, or datagrams of other threads.
     Wake,
+    /// The socket of a UDP flow.
+    Flow(Key),
+    /// A socket that clients send datagrams to: its place in the thread's list.
+    Door(u32),
 }
 
 /// Bits below the slot: which kind of token.
-const KIND_BITS: u32 = 2;
+const KIND_BITS: u32 = 3;
 /// Bits of a slot or place; a thread has far fewer of either.
 const PLACE_MASK: u64 = (1 << (32 - KIND_BITS)) - 1;
 
@@ -26,6 +30,8 @@ impl Token {
             Token::Session(key, Side::Endpoint) => (1, key.index, key.generation),
             Token::Listener(place) => (2, place, 0),
             Token::Wake => (3, 0, 0),
+            Token::Flow(key) => (4, key.index, key.generation),
+            Token::Door(place) => (5, place, 0),
         };
         u64::from(generation) << 32 | (u64::from(place) & PLACE_MASK) << KIND_BITS | kind
     }
@@ -36,10 +42,12 @@ impl Token {
             index: place,
             generation: (word >> 32) as u32,
         };
-        match word & 3 {
+        match word & ((1 << KIND_BITS) - 1) {
             0 => Token::Session(key, Side::Client),
             1 => Token::Session(key, Side::Endpoint),
             2 => Token::Listener(place),
+            4 => Token::Flow(key),
+            5 => Token::Door(place),
             _ => Token::Wake,
         }
     }
@@ -52,7 +60,7 @@ mod tests {
     #[test]
     fn every_token_comes_back() {
         let key = Key {
-            index: (1 << 30) - 1,
+            index: (1 << 29) - 1,
             generation: u32::MAX,
         };
         for token in [
@@ -66,6 +74,8 @@ mod tests {
                 Side::Client,
             ),
             Token::Listener(77),
+            Token::Flow(key),
+            Token::Door(78),
             Token::Wake,
         ] {
             assert_eq!(Token::decode(token.encode()), token);

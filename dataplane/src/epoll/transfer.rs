@@ -17,9 +17,9 @@ use crate::shared::Shared;
 use crate::sockets;
 
 /// The scratch buffer of a thread, and so the most that one receive takes.
-const SCRATCH_BYTES: usize = 256 << 10;
+pub(super) const SCRATCH_BYTES: usize = 256 << 10;
 /// The most that one receive takes when the buffers for slow receivers are used up.
-const SCARCE_BYTES: usize = 4 << 10;
+pub(super) const SCARCE_BYTES: usize = 4 << 10;
 /// As many bytes in one receive make a transfer bulk: splicing is cheaper from here on.
 const BULK_BYTES: usize = 64 << 10;
 /// As many bytes in one splice keep it bulk. Fewer than it takes to begin, or the gaps of a busy machine would send a
@@ -31,8 +31,8 @@ const SPLICE: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 /// What one thread moves bytes with.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    shared: Arc<Shared>,
-    scratch: Box<[u8]>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) scratch: Box<[u8]>,
     pipes: Pipes,
 }
 
@@ -47,57 +47,48 @@ impl Transfer {
 
     /// Takes bytes from a side into the scratch buffer. The send that follows must be the next operation.
     pub(super) fn receive(&mut self, record: &mut Record, from: Side, ledger: &mut Ledger) -> Option<Event> {
+        if record.is_sealed(from) {
+            return self.receive_sealed(record, from, ledger);
+        }
         let limit = if self.shared.buffers.is_spent() {
             SCARCE_BYTES
         } else {
             SCRATCH_BYTES
         };
-        let port = record.port(from)?;
-        if port.ready.any(Ready::AT_END) {
-            return Some(end(port, from));
-        }
-        if !port.ready.any(Ready::READABLE) {
-            return None;
-        }
-        let received = retry(|| rustix::net::recv(&port.socket, &mut self.scratch[..limit], RecvFlags::empty()));
-        match received {
-            Ok((_, 0)) => Some(end(port, from)),
-            Ok((_, bytes)) => {
-                if bytes < limit && !port.ready.any(Ready::DOUBTFUL) {
-                    // All there was, and if the FIN was there too, then nothing can follow it.
-                    port.ready.clear(Ready::READABLE);
-                    if port.ready.any(Ready::HUNG_UP) {
-                        port.ready.set(Ready::AT_END);
-                    }
-                }
+        match pull(record.port(from)?, &mut self.scratch[..limit]) {
+            Pulled::Bytes(bytes) => {
                 ledger.relayed(&mut record.account, from, bytes);
                 record.flights[from.index()] = Flight::Scratch(bytes);
                 Some(Event::Received {
                     from,
-                    bulk: bytes >= BULK_BYTES,
+                    bulk: bytes >= BULK_BYTES && record.is_spliceable(),
                 })
             }
-            Err(Errno::AGAIN) if !port.ready.any(Ready::BROKEN) => {
-                port.ready.clear(Ready::READABLE);
-                None
-            }
-            Err(_) => Some(Event::Reset { side: from }),
+            Pulled::Nothing => None,
+            Pulled::End => Some(Event::Ended { side: from }),
+            Pulled::Lost => Some(Event::Reset { side: from }),
         }
     }
 
     /// Gives a side the bytes that the other half received; what it does not take is kept for it.
     pub(super) fn send(&mut self, record: &mut Record, to: Side) -> Option<Event> {
+        if record.is_sealed(to) {
+            return self.send_sealed(record, to);
+        }
         let half = to.other().index();
         let flight = std::mem::take(&mut record.flights[half]);
+        let received = record.account.bytes[half];
         let port = record.port(to)?;
         let (kept, outcome) = match flight {
             Flight::Scratch(length) => {
+                port.before_send(length, received == length as u64);
                 let outcome = push(port, &self.scratch[..length]);
                 let left = outcome.map_or(0, |sent| length - sent);
                 let kept = (left > 0).then(|| self.keep(length - left, length));
                 (kept, outcome.map(|_| left))
             }
             Flight::Kept(mut kept) => {
+                port.before_send(kept.bytes.len(), false);
                 let outcome = push(port, &kept.bytes[kept.sent..]);
                 kept.sent += outcome.unwrap_or(0);
                 let left = kept.bytes.len() - kept.sent;
@@ -109,7 +100,7 @@ impl Transfer {
                 }
             }
             // Nothing is in flight only when an earlier send failed, and then the socket is marked as broken.
-            Flight::Empty | Flight::Piped(..) => return Some(Event::Reset { side: to }),
+            Flight::Empty | Flight::Piped(..) | Flight::Sealed(_) => return Some(Event::Reset { side: to }),
         };
         if let Some(kept) = kept {
             record.flights[half] = Flight::Kept(kept);
@@ -174,6 +165,7 @@ impl Transfer {
             // Its pipe was discarded when a splice into the socket failed.
             return Some(Event::Reset { side: to });
         };
+        port.before_send(left.get() as usize, false);
         loop {
             if !port.ready.any(Ready::WRITABLE) {
                 record.flights[half] = Flight::Piped(pipe, left);
@@ -202,6 +194,7 @@ impl Transfer {
         match flight {
             Flight::Empty | Flight::Scratch(_) => {}
             Flight::Kept(kept) => self.shared.buffers.give(kept.bytes.len()),
+            Flight::Sealed(length) => self.shared.buffers.give(length),
             Flight::Piped(pipe, _) => self.pipes.discard(pipe),
         }
     }
@@ -213,8 +206,49 @@ impl Transfer {
     }
 }
 
+/// What a receive found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pulled {
+    /// This many bytes.
+    Bytes(usize),
+    /// Nothing yet.
+    Nothing,
+    /// The end, in order.
+    End,
+    /// A reset, or a connection that is lost.
+    Lost,
+}
+
+/// Receives what there is, as much as the buffer takes.
+pub(super) fn pull(port: &mut Port, buffer: &mut [u8]) -> Pulled {
+    if port.ready.any(Ready::AT_END) {
+        return end(port);
+    }
+    if !port.ready.any(Ready::READABLE) {
+        return Pulled::Nothing;
+    }
+    match retry(|| rustix::net::recv(&port.socket, &mut *buffer, RecvFlags::empty())) {
+        Ok((_, 0)) => end(port),
+        Ok((_, bytes)) => {
+            if bytes < buffer.len() && !port.ready.any(Ready::DOUBTFUL) {
+                // All there was, and if the FIN was there too, then nothing can follow it.
+                port.ready.clear(Ready::READABLE);
+                if port.ready.any(Ready::HUNG_UP) {
+                    port.ready.set(Ready::AT_END);
+                }
+            }
+            Pulled::Bytes(bytes)
+        }
+        Err(Errno::AGAIN) if !port.ready.any(Ready::BROKEN) => {
+            port.ready.clear(Ready::READABLE);
+            Pulled::Nothing
+        }
+        Err(_) => Pulled::Lost,
+    }
+}
+
 /// Sends what the socket takes; a full socket takes 0.
-fn push(port: &mut Port, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn push(port: &mut Port, bytes: &[u8]) -> Result<usize, Errno> {
     if !port.ready.any(Ready::WRITABLE) {
         return Ok(0);
     }
@@ -234,18 +268,14 @@ fn push(port: &mut Port, bytes: &[u8]) -> Result<usize, Errno> {
 }
 
 /// A receive found nothing more: an end in order, unless the socket has an error to tell or a send on it failed.
-fn end(port: &Port, side: Side) -> Event {
+fn end(port: &Port) -> Pulled {
     let lost =
         port.ready.any(Ready::BROKEN) || (port.ready.any(Ready::FAULT) && sockets::take_error(&port.socket).is_some());
-    if lost {
-        Event::Reset { side }
-    } else {
-        Event::Ended { side }
-    }
+    if lost { Pulled::Lost } else { Pulled::End }
 }
 
 /// Repeats a call that a signal interrupted.
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
             Err(Errno::INTR) => {}

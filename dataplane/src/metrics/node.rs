@@ -18,6 +18,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) buffer_bytes_used: Gauge,
     pub(crate) buffer_bytes_capacity: Gauge,
     pub(crate) lines_dropped: Counter,
+    pub(crate) flows_used: Gauge,
+    pub(crate) flows_capacity: Gauge,
 }
 
 impl NodeMetrics {
@@ -33,6 +35,8 @@ impl NodeMetrics {
             buffer_bytes_used: metrics::gauge!(list::BUFFER_BYTES_USED.name),
             buffer_bytes_capacity: metrics::gauge!(list::BUFFER_BYTES_CAPACITY.name),
             lines_dropped: metrics::counter!(list::ACCESS_LOG_LINES_DROPPED.name),
+            flows_used: metrics::gauge!(list::FLOW_TABLE_USED.name),
+            flows_capacity: metrics::gauge!(list::FLOW_TABLE_CAPACITY.name),
         }
     }
 
@@ -41,6 +45,19 @@ impl NodeMetrics {
         let gauge = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         self.pipes_capacity.set(gauge(shared.pipes.limit()));
         self.buffer_bytes_capacity.set(gauge(shared.buffers.limit()));
+        self.announce_ports(shared);
+    }
+
+    /// Sets how many ports flows may have; call when the ports of the listeners change.
+    pub(crate) fn announce_ports(&self, shared: &Shared) {
+        let sources = &shared.config.source_addresses;
+        let ports = shared.udp.ports.capacity();
+        let v4 = sources.iter().filter(|source| source.is_ipv4()).count();
+        for (family, sources) in [("ipv4", v4), ("ipv6", sources.len() - v4)] {
+            let capacity = ports * sources.max(1);
+            let gauge = metrics::gauge!(list::FLOW_PORTS_CAPACITY.name, "family" => family);
+            gauge.set(u32::try_from(capacity).unwrap_or(u32::MAX));
+        }
     }
 
     /// Counts a failed accept; rare, so the handle is looked up each time.

@@ -16,6 +16,8 @@ use crate::core::reason::CloseReason;
 use crate::core::selection::ConnectFailure;
 use crate::core::session::Side;
 use crate::metrics as list;
+use crate::metrics::handshakes::Handshakes;
+use crate::tls::outcome::Outcome;
 
 /// Samples kept for a histogram between two flushes; a full one is flushed at once.
 const SAMPLES: usize = 128;
@@ -39,10 +41,12 @@ pub(crate) struct ListenerTally {
     accepted: Cell<u64>,
     active: Cell<i64>,
     redispatches: Cell<u64>,
+    idle_alive: Cell<u64>,
     closed: [Cell<u64>; REASONS],
     bytes: [Cell<u64>; 2],
     durations: Samples,
     connects: Samples,
+    handshakes: Handshakes,
     dirty: Cell<bool>,
     handles: OnceCell<ListenerHandles>,
 }
@@ -54,6 +58,7 @@ pub(crate) struct EndpointTally {
     names: Arc<Names>,
     attempts: Cell<u64>,
     ports: Cell<i64>,
+    icmp: Cell<u64>,
     failures: [Cell<u64>; FAILURES],
     dirty: Cell<bool>,
     handles: OnceCell<EndpointHandles>,
@@ -73,6 +78,30 @@ impl Tallies {
         self.mark(listener);
     }
 
+    /// A session lives of which it is not known yet who accepts it.
+    pub(crate) fn awaited(&mut self, listener: &Rc<ListenerTally>) {
+        listener.active.set(listener.active.get() + 1);
+        self.mark(listener);
+    }
+
+    /// Such a session is known to be accepted by `to`.
+    pub(crate) fn routed(&mut self, from: &Rc<ListenerTally>, to: &Rc<ListenerTally>) {
+        from.active.set(from.active.get() - 1);
+        self.mark(from);
+        self.accepted(to);
+    }
+
+    /// Such a session ends without having told.
+    pub(crate) fn unrouted(&mut self, listener: &Rc<ListenerTally>) {
+        add(&listener.accepted, 1);
+        self.mark(listener);
+    }
+
+    pub(crate) fn handshaken(&mut self, listener: &Rc<ListenerTally>, side: Side, outcome: Outcome, took: Duration) {
+        listener.handshakes.count(side, outcome, took);
+        self.mark(listener);
+    }
+
     pub(crate) fn closed(&mut self, listener: &Rc<ListenerTally>, reason: CloseReason, lasted: Duration) {
         add(&listener.closed[reason.index()], 1);
         listener.active.set(listener.active.get() - 1);
@@ -87,6 +116,11 @@ impl Tallies {
 
     pub(crate) fn redispatched(&mut self, listener: &Rc<ListenerTally>) {
         add(&listener.redispatches, 1);
+        self.mark(listener);
+    }
+
+    pub(crate) fn idle_but_alive(&mut self, listener: &Rc<ListenerTally>) {
+        add(&listener.idle_alive, 1);
         self.mark(listener);
     }
 
@@ -115,6 +149,11 @@ impl Tallies {
         self.mark_endpoint(endpoint);
     }
 
+    pub(crate) fn icmp(&mut self, endpoint: &Rc<EndpointTally>) {
+        add(&endpoint.icmp, 1);
+        self.mark_endpoint(endpoint);
+    }
+
     /// Whether there is anything to flush.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.listeners.is_empty() || !self.endpoints.is_empty()
@@ -133,7 +172,7 @@ impl Tallies {
     fn mark(&mut self, tally: &Rc<ListenerTally>) {
         if !tally.dirty.replace(true) {
             self.listeners.push(Rc::clone(tally));
-        } else if tally.durations.is_full() || tally.connects.is_full() {
+        } else if tally.durations.is_full() || tally.connects.is_full() || tally.handshakes.is_full() {
             tally.flush_samples();
         }
     }
@@ -152,10 +191,12 @@ impl ListenerTally {
             accepted: Cell::default(),
             active: Cell::default(),
             redispatches: Cell::default(),
+            idle_alive: Cell::default(),
             closed: Default::default(),
             bytes: Default::default(),
             durations: Samples::default(),
             connects: Samples::default(),
+            handshakes: Handshakes::default(),
             dirty: Cell::default(),
             handles: OnceCell::new(),
         }
@@ -171,6 +212,14 @@ impl ListenerTally {
         count(&handles.accepted, &self.accepted);
         count(&handles.redispatches, &self.redispatches);
         shift(&handles.active, &self.active);
+        if self.idle_alive.get() != 0 {
+            // Rare, so the handle is looked up each time.
+            let labels = listener_labels(&self.names);
+            count(
+                &metrics::counter!(list::IDLE_CLOSES_ALIVE.name, labels),
+                &self.idle_alive,
+            );
+        }
         for (handle, cell) in handles.bytes.iter().zip(&self.bytes) {
             count(handle, cell);
         }
@@ -186,6 +235,7 @@ impl ListenerTally {
         let handles = self.handles();
         self.durations.flush(&handles.durations);
         self.connects.flush(&handles.connects);
+        self.handshakes.flush(|| listener_labels(&self.names));
     }
 }
 
@@ -196,6 +246,7 @@ impl EndpointTally {
             names,
             attempts: Cell::default(),
             ports: Cell::default(),
+            icmp: Cell::default(),
             failures: Default::default(),
             dirty: Cell::default(),
             handles: OnceCell::new(),
@@ -210,6 +261,10 @@ impl EndpointTally {
             .get_or_init(|| EndpointHandles::register(route, self.address));
         count(&handles.attempts, &self.attempts);
         shift(&handles.ports, &self.ports);
+        if self.icmp.get() != 0 {
+            let labels = [("route", route.to_owned()), ("endpoint", self.address.to_string())];
+            count(&metrics::counter!(list::ICMP_ERRORS.name, &labels), &self.icmp);
+        }
         for (failure, cell) in ConnectFailure::ALL.iter().zip(&self.failures) {
             if cell.get() != 0 {
                 // A failed connection is rare and dear enough to look its handle up.
@@ -281,25 +336,29 @@ impl EndpointHandles {
 
 /// Values of a histogram since the last flush, in seconds.
 #[derive(Debug, Default)]
-struct Samples(RefCell<Vec<f32>>);
+pub(crate) struct Samples(RefCell<Vec<f32>>);
 
 impl Samples {
-    fn push(&self, value: Duration) {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    pub(crate) fn push(&self, value: Duration) {
         self.0.borrow_mut().push(value.as_secs_f32());
     }
 
-    fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.0.borrow().len() >= SAMPLES
     }
 
-    fn flush(&self, handle: &Histogram) {
+    pub(crate) fn flush(&self, handle: &Histogram) {
         for value in self.0.borrow_mut().drain(..) {
             handle.record(f64::from(value));
         }
     }
 }
 
-fn listener_labels(names: &Names) -> Vec<metrics::Label> {
+pub(super) fn listener_labels(names: &Names) -> Vec<metrics::Label> {
     vec![
         metrics::Label::new("namespace", names.listener.namespace.clone()),
         metrics::Label::new("gateway", names.listener.gateway.clone()),
@@ -308,11 +367,11 @@ fn listener_labels(names: &Names) -> Vec<metrics::Label> {
     ]
 }
 
-fn add(cell: &Cell<u64>, value: u64) {
+pub(super) fn add(cell: &Cell<u64>, value: u64) {
     cell.set(cell.get() + value);
 }
 
-fn count(handle: &Counter, cell: &Cell<u64>) {
+pub(super) fn count(handle: &Counter, cell: &Cell<u64>) {
     let value = cell.take();
     if value != 0 {
         handle.increment(value);

@@ -2,11 +2,15 @@
 //! behaviour, clients with a deadline.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test target uses its own part")]
 
+pub(crate) mod datagrams;
 pub(crate) mod endpoint;
+pub(crate) mod namespace;
 pub(crate) mod plans;
 pub(crate) mod recorder;
+pub(crate) mod tls;
+pub(crate) mod watched;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
@@ -154,7 +158,20 @@ pub(crate) struct Port {
 }
 
 impl Port {
+    /// One that no earlier test of this process has had either: metrics are told apart by it.
     pub(crate) fn reserve() -> Port {
+        static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+        let mut used = Vec::new();
+        loop {
+            let port = Port::any();
+            if GIVEN.lock().expect("ports").insert(port.port) {
+                return port;
+            }
+            used.push(port);
+        }
+    }
+
+    fn any() -> Port {
         let holder = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("socket");
         sockopt::set_socket_reuseaddr(&holder, true).expect("SO_REUSEADDR");
         sockopt::set_socket_reuseport(&holder, true).expect("SO_REUSEPORT");

@@ -7,7 +7,10 @@ use guideway_maglev::{Seed, Table, TableSize, Target, Weighted};
 use guideway_model::Plan;
 use guideway_model::meta::Uid;
 use guideway_model::node::{BindAddress, Protocol, SocketKey};
-use guideway_model::plan::{Entry, Listener, ListenerName, Pool, PoolId, Route};
+use guideway_model::plan::{
+    BackendSettings, ClientSettings, Entry, Listener, ListenerName, ListenerService, OpaqueListener, Pool, PoolId,
+    Route, Upstream,
+};
 
 /// A target and its weight.
 pub(crate) type Share = (Target, u64);
@@ -34,7 +37,11 @@ pub(crate) fn node_default(port: u16) -> SocketKey {
     }
 }
 
-pub(crate) fn pool(shares: &[Share]) -> Arc<Pool> {
+pub(crate) fn pool(shares: &[Share], settings: &BackendSettings) -> Arc<Pool> {
+    let upstream = Arc::new(Upstream {
+        settings: settings.clone(),
+        ..Upstream::default()
+    });
     let weighted: Vec<Weighted> = shares
         .iter()
         .map(|(target, weight)| Weighted {
@@ -50,6 +57,7 @@ pub(crate) fn pool(shares: &[Share]) -> Arc<Pool> {
             Target::Endpoint(address) => Entry::Endpoint {
                 address: *address,
                 origin: String::new(),
+                upstream: Arc::clone(&upstream),
             },
             Target::Reject(_) => Entry::Reject {
                 origin: "nothing/here".into(),
@@ -68,17 +76,30 @@ pub(crate) fn pool(shares: &[Share]) -> Arc<Pool> {
 
 /// A listener named after its port, so that metrics of one test are told apart from those of another.
 pub(crate) fn listener(socket: SocketKey, shares: Option<&[Share]>) -> Listener {
+    listener_with(socket, shares, &ClientSettings::default(), &BackendSettings::default())
+}
+
+/// The same with policies.
+pub(crate) fn listener_with(
+    socket: SocketKey,
+    shares: Option<&[Share]>,
+    client: &ClientSettings,
+    backend: &BackendSettings,
+) -> Listener {
     Listener {
         socket,
-        name: ListenerName {
-            namespace: "test".into(),
-            gateway: "bed".into(),
-            listener: format!("port-{}", socket.port),
-        },
-        route: shares.map(|shares| Route {
-            namespace: "test".into(),
-            name: format!("route-{}", socket.port),
-            pool: pool(shares),
+        service: ListenerService::Opaque(OpaqueListener {
+            name: ListenerName {
+                namespace: "test".into(),
+                gateway: "bed".into(),
+                listener: format!("port-{}", socket.port),
+            },
+            settings: Arc::new(client.clone()),
+            route: shares.map(|shares| Route {
+                namespace: "test".into(),
+                name: format!("route-{}", socket.port),
+                pool: pool(shares, backend),
+            }),
         }),
     }
 }

@@ -49,9 +49,24 @@ fn aborts() -> [(Event, CloseReason); 5] {
     ]
 }
 
-fn dial_events() -> [Event; 3] {
+fn greeting_events() -> [Event; 3] {
     [
-        Event::Connected,
+        Event::Greeted(SECOND),
+        Event::Refused {
+            reason: CloseReason::NoSniMatch,
+            told: true,
+        },
+        Event::Refused {
+            reason: CloseReason::HelloTimeout,
+            told: false,
+        },
+    ]
+}
+
+fn dial_events() -> [Event; 4] {
+    [
+        Event::Connected { greeted: false },
+        Event::Connected { greeted: true },
         Event::ConnectFailed {
             next: Some(SECOND),
             reason: CloseReason::ConnectFailed,
@@ -67,6 +82,7 @@ fn every_event() -> Vec<Event> {
     let mut events: Vec<Event> = Side::BOTH.into_iter().flat_map(half_events).collect();
     events.extend(aborts().map(|(event, _)| event));
     events.extend(dial_events());
+    events.extend(greeting_events());
     events
 }
 
@@ -91,19 +107,39 @@ fn a_session_starts_by_dialing() {
 }
 
 #[test]
+fn greeting() {
+    for event in every_event() {
+        let (mut session, ops) = Session::greet();
+        assert_eq!(ops, Ops(Some(Op::Greet), None));
+        let (state, ops) = match event {
+            Event::Greeted(attempt) => (State::Dialing, Ops(Some(Op::Connect(attempt)), None)),
+            Event::Refused { reason, told } => (State::Closed, close(reason, !told)),
+            Event::Ended { side: Side::Client } => (State::Closed, close(CloseReason::ClientFin, false)),
+            Event::Reset { side: Side::Client } => (State::Closed, close(CloseReason::ClientRst, true)),
+            Event::Killed(reason) => (State::Closed, close(reason, true)),
+            _ => (State::Greeting, Ops::NONE),
+        };
+        assert_eq!(session.on(event), ops, "{event:?}");
+        assert_eq!(session.state(), state, "{event:?}");
+    }
+}
+
+#[test]
 fn dialing() {
-    let both = Ops(
-        Some(Op::Receive { from: Side::Endpoint }),
-        Some(Op::Receive { from: Side::Client }),
-    );
-    let connected = State::Relaying {
-        halves: [Half::Receiving; 2],
-        first_end: None,
+    let connected = |client: Half, op: Op| {
+        let state = State::Relaying {
+            halves: [client, Half::Receiving],
+            first_end: None,
+        };
+        (state, Ops(Some(Op::Receive { from: Side::Endpoint }), Some(op)))
     };
     for event in every_event() {
         let (mut session, _) = Session::start(FIRST);
         let (state, ops) = match event {
-            Event::Connected => (connected, both),
+            Event::Connected { greeted: false } => connected(Half::Receiving, Op::Receive { from: Side::Client }),
+            Event::Connected { greeted: true } => {
+                connected(Half::Sending { bulk: false }, Op::Send { to: Side::Endpoint })
+            }
             Event::ConnectFailed { next: Some(next), .. } => (State::Dialing, Ops(Some(Op::Connect(next)), None)),
             Event::ConnectFailed { next: None, reason } | Event::Killed(reason) => (State::Closed, close(reason, true)),
             Event::Reset { side: Side::Client } => (State::Closed, close(CloseReason::ClientRst, true)),
@@ -209,7 +245,7 @@ fn each_abort_in_each_relaying_state() {
                 assert_eq!(session.on(event), close(reason, true));
                 assert_eq!(session.state(), State::Closed);
             }
-            for event in dial_events() {
+            for event in dial_events().into_iter().chain(greeting_events()) {
                 let mut session = relaying(client, endpoint, None);
                 assert_eq!(session.on(event), Ops::NONE);
                 assert_eq!(session, relaying(client, endpoint, None));
@@ -229,6 +265,9 @@ fn nothing_happens_to_a_closed_session() {
 
 #[test]
 fn outstanding_is_what_was_asked_for_and_not_completed() {
+    let (greeting, _) = Session::greet();
+    assert_eq!(greeting.outstanding(Side::Client), Ops(Some(Op::Greet), None));
+    assert_eq!(greeting.outstanding(Side::Endpoint), Ops::NONE);
     for side in Side::BOTH {
         assert_eq!(Session::start(FIRST).0.outstanding(side), Ops::NONE);
         assert_eq!(Session { state: State::Closed }.outstanding(side), Ops::NONE);
@@ -243,23 +282,6 @@ fn outstanding_is_what_was_asked_for_and_not_completed() {
             }
         }
     }
-}
-
-#[test]
-fn the_timer_means_connect_while_dialing_and_idle_after() {
-    use std::time::Duration;
-    let timeouts = Timeouts {
-        connect: Duration::from_secs(2),
-        idle: Duration::from_secs(60),
-    };
-    let second = |seconds: u64| Micros(seconds * 1_000_000);
-    let (dialing, _) = Session::start(FIRST);
-    let relaying = relaying(Half::Receiving, Half::Receiving, None);
-    let expiry = |session: Session, now| session.expiry(timeouts, second(10), second(11), second(now));
-    assert_eq!(expiry(dialing, 11), Expiry::Later(second(12)));
-    assert_eq!(expiry(dialing, 12), Expiry::Connect);
-    assert_eq!(expiry(relaying, 12), Expiry::Later(second(71)));
-    assert_eq!(expiry(relaying, 71), Expiry::Idle);
 }
 
 #[test]
