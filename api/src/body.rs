@@ -89,6 +89,24 @@ impl Payload {
         })
     }
 
+    /// What a server-side apply sends: YAML, of which JSON is a part.
+    pub(crate) fn applied(&self, fields: FieldValidation, warnings: &mut Vec<String>) -> Result<Value, Status> {
+        let is_object = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        let json = is_object
+            .then(|| document::from_json(&self.bytes))
+            .filter(Result::is_ok);
+        let value = single(
+            json.unwrap_or_else(|| document::from_yaml(&self.bytes)),
+            fields,
+            warnings,
+        )?;
+        if value.is_object() {
+            Ok(value)
+        } else {
+            Err(Status::bad_request("what is applied is not an object"))
+        }
+    }
+
     /// The patch in the body, whatever its content type says.
     pub(crate) fn patch(&self, fields: FieldValidation, warnings: &mut Vec<String>) -> Result<Value, Status> {
         single(document::from_json(&self.bytes), fields, warnings)

@@ -2,7 +2,7 @@
 
 use guideway_model::Kind;
 use guideway_model::Object;
-use guideway_model::meta::Uid;
+use guideway_model::meta::{ObjectMeta, Uid};
 use guideway_model::object::FieldValidation;
 use guideway_model::outcome::{Cause, CauseReason};
 use serde_json::{Map, Value};
@@ -120,6 +120,25 @@ pub(crate) fn preconditions(body: &Value) -> Result<Preconditions, Status> {
     })
 }
 
+/// Refuses a write that believes another version or another object to be stored.
+pub(crate) fn check_preconditions(target: &Target, seen: &Preconditions, meta: &ObjectMeta) -> Result<(), Status> {
+    if seen.version.is_some_and(|version| version != meta.resource_version) {
+        return Err(Status::conflict(
+            &target.resource,
+            target.name(),
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ));
+    }
+    if seen.uid.as_ref().is_some_and(|uid| *uid != meta.uid) {
+        return Err(Status::conflict(
+            &target.resource,
+            target.name(),
+            "Precondition failed: the uid in the request is that of another object",
+        ));
+    }
+    Ok(())
+}
+
 /// A version as clients write it.
 pub(crate) fn parse_version(field: &str, text: &str) -> Result<u64, Status> {
     text.parse()
@@ -129,6 +148,16 @@ pub(crate) fn parse_version(field: &str, text: &str) -> Result<u64, Status> {
 /// A text field of `metadata`; empty if absent.
 pub(crate) fn metadata_text<'a>(body: &'a Value, field: &str) -> &'a str {
     body["metadata"][field].as_str().unwrap_or_default()
+}
+
+/// The refusal of fields that the kind does not have.
+pub(crate) fn unknown_fields(target: &Target, paths: &[String]) -> Status {
+    let causes = paths.iter().map(|path| Cause {
+        field: path.clone(),
+        reason: CauseReason::UnexpectedField,
+        message: format!("unknown field {path:?}"),
+    });
+    undecodable(target, target.name(), causes.collect())
 }
 
 /// Unknown fields are a malformed request, as Kubernetes sees it; broken rules make an invalid object.

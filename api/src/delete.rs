@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::answer;
 use crate::body::Payload;
 use crate::candidate::{Preconditions, parse_version};
-use crate::list::{list_json, list_metadata};
+use crate::list::list_metadata;
 use crate::query::{Freshness, Parameters};
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::write::{object_of, rehearse, submit};
+use crate::write::{answer_object, object_of, rehearse, submit};
 
 /// Deletes of one collection on their way at once.
 const CONCURRENT_DELETES: usize = 32;
@@ -32,7 +32,7 @@ impl DeleteOptions {
     /// Reads them. Nothing here has finalizers or dependents to wait for, so every `propagationPolicy` means the same.
     pub(crate) fn read(parameters: &Parameters, payload: &Payload) -> Result<DeleteOptions, Status> {
         let mut options = DeleteOptions {
-            dry_run: parameters.write()?.dry_run,
+            dry_run: parameters.dry_run()?,
             ..DeleteOptions::default()
         };
         check_policy(parameters.get("propagationPolicy"))?;
@@ -86,6 +86,9 @@ pub(crate) async fn delete(
         uid: options.preconditions.uid,
     };
     let deleted = submit(server, command, options.dry_run).await?;
+    if target.resource.answers_delete_with_object() {
+        return Ok(answer_object(target, StatusCode::OK, &deleted, &[]));
+    }
     Ok(answer::json(StatusCode::OK, &success(target, &deleted)))
 }
 
@@ -126,7 +129,7 @@ pub(crate) async fn delete_collection(
     gone.sort_by_key(Object::key);
     let items = gone.iter().map(|object| object.encode(target.version)).collect();
     let version = server.state(Freshness::Local).await?.revision();
-    let list = list_json(&target.resource, target.version, list_metadata(version, None), items);
+    let list = target.view.list(target, list_metadata(version, None), items);
     Ok(answer::json(StatusCode::OK, &list))
 }
 

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod apply;
+mod attribution;
 mod body;
 mod candidate;
 mod delete;
@@ -18,6 +20,7 @@ mod metrics;
 mod negotiate;
 mod nodes;
 mod openapi;
+mod ownership;
 mod patch;
 pub mod ports;
 mod protobuf;
@@ -29,7 +32,9 @@ mod selector;
 mod serve;
 mod server;
 mod status;
+mod table;
 mod target;
+mod view;
 mod watch;
 mod write;
 

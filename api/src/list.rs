@@ -10,12 +10,11 @@ use axum::http::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use guideway_model::{Kind, Object, State};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer;
 use crate::query::{Freshness, ListParameters};
-use crate::resource::{Resource, api_version};
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
@@ -59,7 +58,7 @@ pub(crate) async fn list(
         token.as_ref(),
         server.limits.list_page,
     )?;
-    Ok(stream_page(&target.resource, target.version, page, permit))
+    Ok(stream_page(target, page, permit))
 }
 
 fn page(
@@ -135,25 +134,11 @@ pub(crate) fn list_metadata(version: u64, continue_token: Option<&str>) -> Value
     Value::Object(metadata)
 }
 
-/// A whole list in one value, for short ones.
-pub(crate) fn list_json(resource: &Resource, version: &str, metadata: Value, items: Vec<Value>) -> Value {
-    json!({
-        "kind": format!("{}List", resource.name),
-        "apiVersion": api_version(resource.group, version),
-        "metadata": metadata,
-        "items": items,
-    })
-}
-
 /// Encodes a page chunk by chunk, as fast as the client takes it. The permit is held to the end.
-fn stream_page(
-    resource: &Resource,
-    served_as: &'static str,
-    page: Page,
-    permit: OwnedSemaphorePermit,
-) -> Response<Body> {
+fn stream_page(target: &Target, page: Page, permit: OwnedSemaphorePermit) -> Response<Body> {
     let metadata = list_metadata(page.version, page.continue_token.as_deref());
-    let mut head = list_json(resource, served_as, metadata, Vec::new()).to_string();
+    let mut head = target.view.list(target, metadata, Vec::new()).to_string();
+    let target = target.clone();
     // The head ends with the empty array and the object around it; items go between.
     head.truncate(head.len() - "]}".len());
     let objects = page.objects;
@@ -170,7 +155,8 @@ fn stream_page(
             if index > 0 {
                 bytes.push(b',');
             }
-            bytes.extend_from_slice(object.encode(served_as).to_string().as_bytes());
+            let item = target.view.item(&target, object.encode(target.version));
+            bytes.extend_from_slice(item.to_string().as_bytes());
         }
         if chunk == chunks {
             bytes.extend_from_slice(b"]}");

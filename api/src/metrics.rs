@@ -21,6 +21,8 @@ pub(crate) enum Bound {
     Body,
     /// Time of a request.
     Time,
+    /// Managers of one object, or bytes of its managed fields.
+    Managers,
 }
 
 /// Registers what the metrics mean.
@@ -39,7 +41,7 @@ pub fn describe() {
     describe_counter!(
         REFUSED,
         Unit::Count,
-        "Requests refused by a limit (requests, watches, body, time)"
+        "Requests refused by a limit (requests, watches, body, time, managers)"
     );
     describe_gauge!(CONNECTIONS, Unit::Count, "Open connections to the API");
 }
@@ -59,6 +61,7 @@ pub(crate) fn refused(bound: Bound) {
         Bound::Watches => "watches",
         Bound::Body => "body",
         Bound::Time => "time",
+        Bound::Managers => "managers",
     };
     counter!(REFUSED, "limit" => limit).increment(1);
 }

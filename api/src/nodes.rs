@@ -7,7 +7,7 @@ use guideway_model::node::NodeView;
 use serde_json::{Map, Value, json};
 
 use crate::answer;
-use crate::list::{list_json, list_metadata};
+use crate::list::list_metadata;
 use crate::query::{Freshness, Parameters};
 use crate::server::Server;
 use crate::status::Status;
@@ -18,7 +18,7 @@ pub(crate) async fn get(server: &Server, target: &Target) -> Result<Response<Bod
     let nodes = server.cluster.nodes().await;
     let found = nodes.iter().find(|node| node.record.facts.name == target.name());
     found
-        .map(|node| answer::json(StatusCode::OK, &encode(node, target)))
+        .map(|node| answer::json(StatusCode::OK, &target.view.one(target, encode(node, target))))
         .ok_or_else(|| Status::not_found(&target.resource, target.name()))
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn list(server: &Server, target: &Target, parameters: &Paramete
         .filter(|node| selector.matches(&metadata(node)))
         .map(|node| encode(node, target))
         .collect();
-    let list = list_json(&target.resource, target.version, list_metadata(version, None), items);
+    let list = target.view.list(target, list_metadata(version, None), items);
     Ok(answer::json(StatusCode::OK, &list))
 }
 

@@ -10,6 +10,8 @@ use guideway_model::command::Part;
 use guideway_model::{Command, Kind, Object};
 use serde_json::Value;
 
+use crate::apply::apply;
+use crate::attribution;
 use crate::body::Payload;
 use crate::candidate;
 use crate::query::{Freshness, WriteParameters};
@@ -28,7 +30,7 @@ const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// Times a patch is applied to a newer version before the client is asked to come back. Patches through one node take
 /// turns, so only writes through other nodes and the cluster's own status changes come between.
-const TRIES: usize = 32;
+pub(crate) const TRIES: usize = 32;
 
 /// A patch that was read.
 #[derive(Debug)]
@@ -44,9 +46,9 @@ enum Patch {
 /// Content types that a resource's patches may have.
 pub(crate) fn content_types(resource: &Resource) -> &'static [&'static str] {
     if resource.takes_strategic_merge() {
-        &[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH]
+        &[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH]
     } else {
-        &[JSON_PATCH, MERGE_PATCH]
+        &[JSON_PATCH, MERGE_PATCH, APPLY_PATCH]
     }
 }
 
@@ -55,9 +57,18 @@ pub(crate) async fn patch(
     server: &Server,
     target: &Target,
     kind: Kind,
-    parameters: WriteParameters,
+    parameters: &WriteParameters,
     payload: &Payload,
 ) -> Result<Response<Body>, Status> {
+    if payload.media_type() == APPLY_PATCH {
+        return apply(server, target, kind, parameters, payload).await;
+    }
+    if parameters.force {
+        return Err(Status::invalid_patch_options(
+            "force",
+            "Forbidden: may not be specified for non-apply patch",
+        ));
+    }
     let mut patch_warnings = Vec::new();
     let patch = Patch::read(&target.resource, payload, parameters, &mut patch_warnings)?;
     let key = target.key(kind);
@@ -85,13 +96,12 @@ impl Patch {
     fn read(
         resource: &Resource,
         payload: &Payload,
-        parameters: WriteParameters,
+        parameters: &WriteParameters,
         warnings: &mut Vec<String>,
     ) -> Result<Patch, Status> {
         let media_type = payload.media_type();
         if !content_types(resource).contains(&media_type) {
             let hint = match media_type {
-                APPLY_PATCH => "server-side apply is not served yet; use client-side apply, kubectl's default",
                 STRATEGIC_MERGE_PATCH => "only core and discovery kinds have strategic merge keys",
                 _ => "",
             };
@@ -122,7 +132,7 @@ impl Patch {
         &self,
         target: &Target,
         before: &Object,
-        parameters: WriteParameters,
+        parameters: &WriteParameters,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Command>, Status> {
         let unpatched = before.encode(target.version);
@@ -132,33 +142,19 @@ impl Patch {
         }
         let seen_main = without_status(unpatched);
         candidate::place(target, &mut patched)?;
-        let seen = candidate::preconditions(&patched)?;
         let meta = before.meta();
-        if seen.version.is_some_and(|version| version != meta.resource_version) {
-            return Err(Status::conflict(
-                &target.resource,
-                target.name(),
-                "the object has been modified; please apply your changes to the latest version and try again",
-            ));
-        }
-        if seen.uid.is_some_and(|uid| uid != meta.uid) {
-            return Err(Status::conflict(
-                &target.resource,
-                target.name(),
-                "Precondition failed: the patch names the uid of another object",
-            ));
-        }
-        let (object, part) = if target.status {
-            let object = candidate::decode_status(target, before, patched, parameters.fields, warnings)?;
-            (object, Part::Status)
-        } else {
-            let object = candidate::decode(target, before.kind(), patched, parameters.fields, warnings)?;
-            // kubectl sends lists whole, without the defaults in them; filled in, they are often what is stored.
-            if without_status(object.encode(target.version)) == seen_main {
-                return Ok(None);
-            }
-            (object, Part::Main)
+        candidate::check_preconditions(target, &candidate::preconditions(&patched)?, meta)?;
+        let sent = attribution::take_sent(&mut patched);
+        let part = target.part();
+        let mut object = match part {
+            Part::Status => candidate::decode_status(target, before, patched, parameters.fields, warnings)?,
+            Part::Main => candidate::decode(target, before.kind(), patched, parameters.fields, warnings)?,
         };
+        attribution::attribute(target, Some(before), &mut object, sent, (&parameters.writer, part))?;
+        // kubectl sends lists whole, without the defaults in them; filled in, they are often what is stored.
+        if part == Part::Main && without_status(object.encode(target.version)) == seen_main {
+            return Ok(None);
+        }
         Ok(Some(Command::Replace {
             object,
             part,
@@ -180,7 +176,8 @@ impl Patch {
     }
 }
 
-fn without_status(mut object: Value) -> Value {
+/// An object as the writer of its main part sees it.
+pub(crate) fn without_status(mut object: Value) -> Value {
     if let Value::Object(fields) = &mut object {
         fields.shift_remove("status");
     }

@@ -1,9 +1,12 @@
-//! Kubernetes protobuf, as kubectl 1.32 and newer send it for `create namespace` and `create service`. Only read, and
-//! only for the messages in [`tables`]; answers stay JSON, which these clients take too.
+//! Kubernetes protobuf, as typed clients send the kinds that Kubernetes compiles in: kubectl 1.32 and newer for `create
+//! service`, `create secret` and the like, and client-go. Only read, and only for the messages in [`tables`]; answers stay
+//! JSON, which these clients take too.
 
 mod tables;
 mod wire;
 
+use guideway_model::meta::Timestamp;
+use guideway_model::resource::Blob;
 use serde_json::{Map, Value, json};
 
 use tables::{Field, Kind, Message};
@@ -33,7 +36,9 @@ pub(crate) enum ProtobufError {
         expected: &'static str,
     },
     /// There is no table for this kind.
-    #[error("protobuf is read only for Namespace, Service and DeleteOptions, not for {kind:?}; send application/json")]
+    #[error(
+        "protobuf is read only for Namespace, Service, Secret, ConfigMap, EndpointSlice and DeleteOptions, not for {kind:?}; send application/json"
+    )]
     UnknownKind {
         /// The kind in the envelope.
         kind: String,
@@ -49,20 +54,25 @@ pub(crate) fn decode(body: &[u8]) -> Result<Value, ProtobufError> {
     let table = match kind {
         "Namespace" => &tables::NAMESPACE,
         "Service" => &tables::SERVICE,
+        "Secret" => &tables::SECRET,
+        "ConfigMap" => &tables::CONFIG_MAP,
+        "EndpointSlice" => &tables::ENDPOINT_SLICE,
         "DeleteOptions" => &tables::DELETE_OPTIONS,
         _ => return Err(ProtobufError::UnknownKind { kind: kind.to_owned() }),
     };
-    let mut object = message(raw(body)?, table)?;
+    let mut object = message(bytes_of(body, tables::ENVELOPE_RAW)?, table)?;
     object["apiVersion"] = type_meta["apiVersion"].clone();
     object["kind"] = type_meta["kind"].clone();
     Ok(object)
 }
 
-/// The object's own bytes in the envelope.
-fn raw(envelope: &[u8]) -> Result<&[u8], ProtobufError> {
-    let mut reader = Reader::new(envelope);
+/// The bytes in a field of a message; none if it is absent.
+fn bytes_of(message: &[u8], wanted: u64) -> Result<&[u8], ProtobufError> {
+    let mut reader = Reader::new(message);
     while let Some((number, scalar)) = reader.next()? {
-        if let (tables::ENVELOPE_RAW, Scalar::Bytes(bytes)) = (number, scalar) {
+        if let Scalar::Bytes(bytes) = scalar
+            && number == wanted
+        {
             return Ok(bytes);
         }
     }
@@ -79,7 +89,7 @@ fn message(bytes: &[u8], table: &Message) -> Result<Value, ProtobufError> {
         };
         let Some(value) = value(field, scalar)? else { continue };
         match (field.repeated, &field.kind, value) {
-            (false, Kind::TextMap, Value::Object(entry)) => {
+            (false, Kind::TextMap | Kind::BytesMap, Value::Object(entry)) => {
                 if let Value::Object(present) = fields.entry(field.name).or_insert_with(|| json!({})) {
                     present.extend(entry);
                 }
@@ -122,6 +132,16 @@ fn value(field: &Field, scalar: Scalar<'_>) -> Result<Option<Value>, ProtobufErr
             let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
             Some(json!({ text("key"): text("value") }))
         }
+        (Kind::BytesMap, Scalar::Bytes(bytes)) => {
+            let entry = message(bytes, &tables::BYTES_MAP_ENTRY)?;
+            let value = Blob(bytes_of(bytes, tables::BYTES_MAP_VALUE)?.to_vec());
+            let key = entry["key"].as_str().unwrap_or_default();
+            Some(json!({ key: serde_json::to_value(value).unwrap_or_default() }))
+        }
+        (Kind::Time, Scalar::Bytes(bytes)) => {
+            let unix_seconds = message(bytes, &tables::TIME)?["seconds"].as_i64().unwrap_or_default();
+            Some(Value::from(Timestamp { unix_seconds }.to_string()))
+        }
         (Kind::IntOrString, Scalar::Bytes(bytes)) => {
             let parts = message(bytes, &tables::INT_OR_STRING)?;
             let is_text = parts["type"].as_i64() == Some(1);
@@ -133,9 +153,10 @@ fn value(field: &Field, scalar: Scalar<'_>) -> Result<Option<Value>, ProtobufErr
                 Some(Value::from(number)).filter(|_| number != 0)
             }
         }
-        (Kind::Text | Kind::Message(_) | Kind::TextMap | Kind::IntOrString, Scalar::Varint(_) | Scalar::Fixed) => {
-            return Err(expects("a run of bytes"));
-        }
+        (
+            Kind::Text | Kind::Message(_) | Kind::TextMap | Kind::BytesMap | Kind::Time | Kind::IntOrString,
+            Scalar::Varint(_) | Scalar::Fixed,
+        ) => return Err(expects("a run of bytes")),
         (Kind::Integer | Kind::Boolean, Scalar::Bytes(_) | Scalar::Fixed) => return Err(expects("a number")),
     })
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use axum::extract::Query;
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use guideway_model::object::FieldValidation;
 
+use crate::attribution;
 use crate::selector::Selector;
 use crate::status::Status;
 
@@ -66,12 +67,18 @@ pub(crate) enum WatchStart {
 }
 
 /// How a write is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WriteParameters {
     /// Everything but the write itself.
     pub(crate) dry_run: bool,
     /// What happens to unknown fields.
     pub(crate) fields: FieldValidation,
+    /// Who writes: `fieldManager`, or the program in `User-Agent`.
+    pub(crate) writer: String,
+    /// `fieldManager`, if it was given; an apply needs it.
+    pub(crate) field_manager: Option<String>,
+    /// Whether an apply takes fields from other managers.
+    pub(crate) force: bool,
 }
 
 impl Parameters {
@@ -190,12 +197,7 @@ impl Parameters {
     }
 
     /// Parameters of a write.
-    pub(crate) fn write(&self) -> Result<WriteParameters, Status> {
-        let dry_run = match self.get("dryRun") {
-            None => false,
-            Some("All") => true,
-            Some(other) => return Err(Status::bad_request(format!("dryRun={other}: supported is only All"))),
-        };
+    pub(crate) fn write(&self, headers: &HeaderMap) -> Result<WriteParameters, Status> {
         let fields = match self.get("fieldValidation") {
             None | Some("Warn") => FieldValidation::Warn,
             Some("Strict") => FieldValidation::Strict,
@@ -206,7 +208,22 @@ impl Parameters {
                 )));
             }
         };
-        Ok(WriteParameters { dry_run, fields })
+        Ok(WriteParameters {
+            dry_run: self.dry_run()?,
+            fields,
+            writer: attribution::writer(self, headers)?,
+            field_manager: attribution::field_manager(self)?,
+            force: self.flag("force")?,
+        })
+    }
+
+    /// `dryRun`
+    pub(crate) fn dry_run(&self) -> Result<bool, Status> {
+        match self.get("dryRun") {
+            None => Ok(false),
+            Some("All") => Ok(true),
+            Some(other) => Err(Status::bad_request(format!("dryRun={other}: supported is only All"))),
+        }
     }
 
     /// `labelSelector` and `fieldSelector`.
@@ -243,6 +260,8 @@ impl Parameters {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn parameters(query: &str) -> Parameters {
@@ -318,13 +337,24 @@ mod tests {
 
     #[test]
     fn writes() {
-        let strict = parameters("dryRun=All&fieldValidation=Strict").write().expect("valid");
-        assert!(strict.dry_run);
+        let mut headers = HeaderMap::new();
+        let write = |query: &str| parameters(query).write(&headers);
+        let strict = write("dryRun=All&fieldValidation=Strict&fieldManager=ci&force=true").expect("valid");
+        assert!(strict.dry_run && strict.force);
         assert_eq!(strict.fields, FieldValidation::Strict);
-        let default = parameters("").write().expect("valid");
-        assert!(!default.dry_run);
+        assert_eq!(
+            (strict.writer.as_str(), strict.field_manager.as_deref()),
+            ("ci", Some("ci"))
+        );
+        let default = write("").expect("valid");
+        assert!(!default.dry_run && !default.force);
         assert_eq!(default.fields, FieldValidation::Warn);
-        assert!(parameters("dryRun=Some").write().is_err());
-        assert!(parameters("fieldValidation=Loose").write().is_err());
+        assert_eq!((default.writer.as_str(), default.field_manager), ("unknown", None));
+        assert!(write("dryRun=Some").is_err());
+        assert!(write("fieldValidation=Loose").is_err());
+        assert!(write(&format!("fieldManager={}", "x".repeat(129))).is_err());
+        headers.insert("user-agent", HeaderValue::from_static("kubectl/v1.32 (linux)"));
+        let named = parameters("").write(&headers).expect("valid");
+        assert_eq!(named.writer, "kubectl");
     }
 }

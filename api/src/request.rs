@@ -11,14 +11,14 @@ use axum::response::IntoResponse;
 use crate::body::Payload;
 use crate::delete::{self, DeleteOptions};
 use crate::metrics;
-use crate::negotiate::check_accepts_json;
 use crate::query::Parameters;
 use crate::resource::{Source, Verb};
 use crate::serve::ShutdownSignal;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::{answer, list, nodes, patch, watch, write};
+use crate::view::View;
+use crate::{list, nodes, patch, watch, write};
 
 /// Answers a request on `rest` under a group and version, in time, and counts it.
 pub(crate) async fn serve(
@@ -54,10 +54,10 @@ struct Plan {
 }
 
 fn plan(group: &str, version: &str, rest: &str, request: &Request) -> Result<Plan, Status> {
-    let target = Target::parse(group, version, rest)?;
+    let mut target = Target::parse(group, version, rest)?;
     let parameters = Parameters::of(request.uri())?;
     let verb = target.verb(request.method(), parameters.wants_watch()?, request.uri().path())?;
-    check_accepts_json(request.headers())?;
+    target.view = View::read(request.headers(), &parameters)?;
     Ok(Plan {
         target,
         verb,
@@ -93,12 +93,12 @@ async fn handle(server: &Server, plan: Plan, request: Request) -> Result<Respons
         Verb::Get => {
             let state = server.state(parameters.freshness()?).await?;
             let object = write::stored(&state, &target, &target.key(kind))?;
-            Ok(answer::json(StatusCode::OK, &object.encode(target.version)))
+            Ok(write::answer_object(&target, StatusCode::OK, object, &[]))
         }
         Verb::List => list::list(server, &target, kind, &parameters.list()?, permit).await,
-        Verb::Create => write::create(server, &target, kind, parameters.write()?, &payload).await,
-        Verb::Update => write::update(server, &target, kind, parameters.write()?, &payload).await,
-        Verb::Patch => patch::patch(server, &target, kind, parameters.write()?, &payload).await,
+        Verb::Create => write::create(server, &target, kind, &parameters.write(&head.headers)?, &payload).await,
+        Verb::Update => write::update(server, &target, kind, &parameters.write(&head.headers)?, &payload).await,
+        Verb::Patch => patch::patch(server, &target, kind, &parameters.write(&head.headers)?, &payload).await,
         Verb::Delete => {
             let options = DeleteOptions::read(&parameters, &payload)?;
             delete::delete(server, &target, kind, options).await

@@ -138,6 +138,12 @@ impl Resource {
         }
     }
 
+    /// Whether a delete answers with the object, as Kubernetes does for a few kinds, and not with a `Status`. Clients
+    /// that are made from Kubernetes' schemas read the one or the other.
+    pub(crate) fn answers_delete_with_object(&self) -> bool {
+        self.group.is_empty() && self.name == "Service"
+    }
+
     /// Whether objects of it are strategic-merge patched. Groups that Kubernetes compiles in are; others never were.
     pub(crate) fn takes_strategic_merge(&self) -> bool {
         matches!(self.group, "" | "discovery.k8s.io")

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use guideway_model::outcome::{Cause, CauseReason};
 use serde_json::{Map, Value, json};
 
+use crate::ownership::Conflict;
 use crate::resource::Resource;
 
 /// A failed request. Boxed inside, so that results stay small.
@@ -122,6 +123,38 @@ impl Status {
         .about(resource.group, resource.plural, name)
     }
 
+    /// 409: an apply would change fields of other managers; each is a cause, as kubectl prints them.
+    pub(crate) fn apply_conflict(conflicts: &[Conflict]) -> Status {
+        let message = match conflicts {
+            [one] => format!(
+                "Apply failed with 1 conflict: conflict with {}: {}",
+                one.manager, one.field
+            ),
+            many => {
+                let mut lines = Vec::new();
+                let mut last = "";
+                for conflict in many {
+                    if conflict.manager != last {
+                        lines.push(format!("conflicts with {}:", conflict.manager));
+                        last = &conflict.manager;
+                    }
+                    lines.push(format!("- {}", conflict.field));
+                }
+                format!("Apply failed with {} conflicts: {}", many.len(), lines.join("\n"))
+            }
+        };
+        let mut status = Status::new(StatusCode::CONFLICT, "Conflict", message);
+        status.0.details.causes = conflicts
+            .iter()
+            .map(|conflict| StatusCause {
+                reason: "FieldManagerConflict",
+                message: format!("conflict with {}", conflict.manager),
+                field: conflict.field.clone(),
+            })
+            .collect();
+        status
+    }
+
     /// 410: what was asked for is no longer kept. `continue_token` goes on with the list as it is now.
     pub(crate) fn expired(message: impl Into<String>, continue_token: Option<String>) -> Status {
         let mut status = Status::new(StatusCode::GONE, "Expired", message);
@@ -186,6 +219,26 @@ impl Status {
             format!("the patch does not apply to {} {name:?}: {why}", resource.qualified()),
         )
         .about(resource.group, resource.plural, name)
+    }
+
+    /// 422: a parameter of a patch.
+    pub(crate) fn invalid_patch_options(field: &'static str, problem: &str) -> Status {
+        let mut status = Status::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+            format!("PatchOptions.meta.k8s.io \"\" is invalid: {field}: {problem}"),
+        )
+        .about("meta.k8s.io", "PatchOptions", "");
+        let reason = match problem.starts_with("Required") {
+            true => CauseReason::FieldValueRequired,
+            false => CauseReason::FieldValueForbidden,
+        };
+        status.0.details.causes.push(StatusCause {
+            reason: reason_text(reason),
+            message: problem.to_owned(),
+            field: field.to_owned(),
+        });
+        status
     }
 
     /// 429 with `Retry-After`; client-go waits and asks again.

@@ -2,10 +2,12 @@
 
 use axum::http::Method;
 use guideway_model::Kind;
+use guideway_model::command::Part;
 use guideway_model::object::ObjectKey;
 
 use crate::resource::{Resource, STATUS_VERBS, Verb, api_version};
 use crate::status::Status;
+use crate::view::View;
 
 /// A collection, an object or its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) struct Target {
     pub(crate) name: Option<String>,
     /// Whether the path ends in `/status`.
     pub(crate) status: bool,
+    /// The form that the client wants objects in.
+    pub(crate) view: View,
 }
 
 impl Target {
@@ -62,6 +66,7 @@ impl Target {
             namespace,
             name: name.map(str::to_owned),
             status,
+            view: View::default(),
         })
     }
 
@@ -121,6 +126,11 @@ impl Target {
             namespace: self.namespace.clone().unwrap_or_default(),
             name: self.name.clone().unwrap_or_default(),
         }
+    }
+
+    /// Which part of an object is written here.
+    pub(crate) fn part(&self) -> Part {
+        if self.status { Part::Status } else { Part::Main }
     }
 
     /// The name in the path; empty for a collection.

@@ -1,5 +1,7 @@
 //! Create and update, and how every write reaches the cluster.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use guideway_model::command::Part;
@@ -10,9 +12,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::answer;
+use crate::attribution;
 use crate::body::Payload;
-use crate::candidate::{self, metadata_text};
+use crate::candidate::{self, Preconditions, metadata_text};
 use crate::failure::{not_committed, refused};
+use crate::patch::TRIES;
 use crate::query::{Freshness, WriteParameters};
 use crate::server::Server;
 use crate::status::Status;
@@ -32,12 +36,13 @@ pub(crate) async fn create(
     server: &Server,
     target: &Target,
     kind: Kind,
-    parameters: WriteParameters,
+    parameters: &WriteParameters,
     payload: &Payload,
 ) -> Result<Response<Body>, Status> {
     let mut warnings = Vec::new();
     let mut body = payload.object(parameters.fields, &mut warnings)?;
     candidate::place(target, &mut body)?;
+    let sent = attribution::take_sent(&mut body);
     let prefix = generate_prefix(&body);
     if let Some(prefix) = &prefix {
         body["metadata"]["name"] = Value::from(generated_name(prefix));
@@ -48,6 +53,8 @@ pub(crate) async fn create(
             "resourceVersion should not be set on objects to be created",
         ));
     }
+    let writer = (parameters.writer.as_str(), Part::Main);
+    attribution::attribute(target, None, &mut object, sent, writer)?;
     let mut tries = 1;
     let created = loop {
         let command = Command::Create {
@@ -70,31 +77,57 @@ pub(crate) async fn update(
     server: &Server,
     target: &Target,
     kind: Kind,
-    parameters: WriteParameters,
+    parameters: &WriteParameters,
     payload: &Payload,
 ) -> Result<Response<Body>, Status> {
-    let mut warnings = Vec::new();
-    let mut body = payload.object(parameters.fields, &mut warnings)?;
+    let mut body_warnings = Vec::new();
+    let mut body = payload.object(parameters.fields, &mut body_warnings)?;
     candidate::place(target, &mut body)?;
+    let sent = attribution::take_sent(&mut body);
     let preconditions = candidate::preconditions(&body)?;
-    let (object, part) = if target.status {
-        let key = target.key(kind);
-        let state = server.state(Freshness::Linearizable).await?;
+    let part = target.part();
+    let key = target.key(kind);
+    let _turn = server.turn(&key).await;
+    for _ in 0..TRIES {
+        let mut warnings = body_warnings.clone();
+        let (body, sent) = (body.clone(), sent.clone());
+        let state = seen_state(server, &key, &preconditions).await?;
         let stored = stored(&state, target, &key)?;
-        let object = candidate::decode_status(target, stored, body, parameters.fields, &mut warnings)?;
-        (object, Part::Status)
-    } else {
-        let object = candidate::decode(target, kind, body, parameters.fields, &mut warnings)?;
-        (object, Part::Main)
-    };
-    let command = Command::Replace {
-        object,
-        part,
-        expected: preconditions.version,
-        uid: preconditions.uid,
-    };
-    let updated = submit(server, command, parameters.dry_run).await?;
-    Ok(answer_object(target, StatusCode::OK, &updated, &warnings))
+        let mut object = match part {
+            Part::Status => candidate::decode_status(target, stored, body, parameters.fields, &mut warnings)?,
+            Part::Main => candidate::decode(target, kind, body, parameters.fields, &mut warnings)?,
+        };
+        candidate::check_preconditions(target, &preconditions, stored.meta())?;
+        attribution::attribute(target, Some(stored), &mut object, sent, (&parameters.writer, part))?;
+        let command = Command::Replace {
+            object,
+            part,
+            expected: Some(stored.meta().resource_version),
+            uid: Some(stored.meta().uid.clone()),
+        };
+        match submit(server, command, parameters.dry_run).await {
+            // Who owns what was worked out from a version that is no longer there.
+            Err(status) if status.is_conflict() && preconditions.version.is_none() => {}
+            result => return Ok(answer_object(target, StatusCode::OK, &result?, &warnings)),
+        }
+    }
+    Err(Status::too_many_requests(format!(
+        "{} {:?} was changed by others {TRIES} times while this update was worked out; nothing was written, try again",
+        target.resource.qualified(),
+        key.name
+    )))
+}
+
+/// A state with the object as the writer saw it, if this node has it; else one that holds every acknowledged write.
+async fn seen_state(server: &Server, key: &ObjectKey, seen: &Preconditions) -> Result<Arc<State>, Status> {
+    if let Some(version) = seen.version {
+        let local = server.state(Freshness::Local).await?;
+        let has = |object: &Object| object.meta().resource_version == version;
+        if local.get(key).is_some_and(has) {
+            return Ok(local);
+        }
+    }
+    server.state(Freshness::Linearizable).await
 }
 
 /// Has the cluster carry a command out, or tries it on a copy of the present state; gives the object as it then is.
@@ -135,7 +168,7 @@ pub(crate) fn stored<'a>(state: &'a State, target: &Target, key: &ObjectKey) -> 
 
 /// An object as the answer, with warnings.
 pub(crate) fn answer_object(target: &Target, code: StatusCode, object: &Object, warnings: &[String]) -> Response<Body> {
-    let mut response = answer::json(code, &object.encode(target.version));
+    let mut response = answer::json(code, &target.view.one(target, object.encode(target.version)));
     answer::warn(&mut response, warnings);
     response
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use client::Client;
 use cluster::Server;
 use guideway_api::Limits;
+use hyper::Method;
 use manifests::{GATEWAYS, NAMESPACES, SERVICES, gateway, namespace, service};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
@@ -58,6 +59,14 @@ async fn what_happens_is_counted() {
     client.get(&format!("{SERVICES}?watch=true")).await.expect(429);
     let large = json!({ "x": "y".repeat(4 * 1024 * 1024) });
     client.post(SERVICES, &large).await.expect(413);
+    let mut labelled = namespace("shop");
+    labelled["metadata"]["labels"] = json!({ "a": "b" });
+    for number in 0..=64 {
+        let apply = [("content-type", "application/apply-patch+yaml")];
+        let path = format!("{NAMESPACES}/shop?fieldManager=m{number}&force=true");
+        let answer = client.send(Method::PATCH, &path, &apply, labelled.to_string()).await;
+        answer.expect(if number < 64 { 200 } else { 413 });
+    }
     server.cluster.hangs.send_replace(true);
     client.post(SERVICES, &service("late", "pg")).await.expect(504);
     *server.cluster.readiness.lock().expect("lock") = Vec::new();
@@ -80,7 +89,7 @@ async fn what_happens_is_counted() {
         let found = figure(&metrics, &format!("{requests}{{{labels}}}"));
         assert_eq!(found.as_deref(), Some(count), "{labels} in\n{}", metrics.render());
     }
-    for limit in ["watches", "body", "time"] {
+    for limit in ["watches", "body", "time", "managers"] {
         let found = figure(
             &metrics,
             &format!("guideway_api_requests_refused_total{{limit=\"{limit}\"}}"),

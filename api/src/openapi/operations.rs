@@ -66,7 +66,7 @@ impl Operations<'_> {
         let object = json!({ "$ref": format!("#/components/schemas/{name}") });
         let answer = match verb {
             Verb::List | Verb::DeleteCollection => json!({ "$ref": format!("#/components/schemas/{name}List") }),
-            Verb::Delete => json!({ "type": "object" }),
+            Verb::Delete if !self.resource.answers_delete_with_object() => json!({ "type": "object" }),
             _ => object.clone(),
         };
         let code = if verb == Verb::Create { "201" } else { "200" };
@@ -137,7 +137,7 @@ fn parameters(verb: Verb) -> Vec<Value> {
         (
             "fieldManager",
             STRING,
-            "Accepted; without meaning for these operations.",
+            "Who writes, for metadata.managedFields; an apply needs it. The program in User-Agent if absent.",
         ),
         (
             "fieldValidation",
@@ -145,6 +145,7 @@ fn parameters(verb: Verb) -> Vec<Value> {
             "What happens to unknown and duplicate fields: Strict refuses, Warn (default) warns, Ignore drops them.",
         ),
     ];
+    const FORCE: &[(&str, &str, &str)] = &[("force", BOOLEAN, "An apply takes fields from other managers.")];
     const SELECT: &[(&str, &str, &str)] = &[
         ("labelSelector", STRING, "Only objects with these labels."),
         ("fieldSelector", STRING, "metadata.name and metadata.namespace."),
@@ -180,7 +181,8 @@ fn parameters(verb: Verb) -> Vec<Value> {
     let tables: &[&[(&str, &str, &str)]] = match verb {
         Verb::Get => &[READ],
         Verb::List | Verb::Watch => &[SELECT, LIST],
-        Verb::Create | Verb::Update | Verb::Patch => &[WRITE],
+        Verb::Create | Verb::Update => &[WRITE],
+        Verb::Patch => &[WRITE, FORCE],
         Verb::Delete => &[DELETE],
         Verb::DeleteCollection => &[SELECT, DELETE],
     };

@@ -15,6 +15,7 @@ fn index_names_every_group_and_version() {
             "apis/discovery.k8s.io/v1",
             "apis/gateway.networking.k8s.io/v1",
             "apis/gateway.networking.k8s.io/v1alpha2",
+            "apis/gateway.networking.k8s.io/v1alpha3",
             "apis/gateway.networking.k8s.io/v1beta1",
             "apis/guideway.dev/v1alpha1",
         ]
@@ -49,6 +50,46 @@ fn every_reference_leads_to_a_component() {
             assert!(document.pointer(pointer).is_some(), "{path}: {reference}");
         }
     }
+}
+
+/// Every field of every kind in every version says what it is and what it looks like: editors and `kubectl explain` show
+/// nothing else.
+#[test]
+fn every_field_has_a_type_and_a_description() {
+    fn look(schema: &Value, path: &str, faults: &mut Vec<String>) {
+        let typed = ["type", "$ref", "allOf", "oneOf", "format"]
+            .iter()
+            .any(|word| schema.get(word).is_some());
+        if !typed {
+            faults.push(format!("{path} has no type"));
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            if field.get("description").is_none() {
+                faults.push(format!("{path}.{name} has no description"));
+            }
+            look(field, &format!("{path}.{name}"), faults);
+        }
+        if let Some(items) = schema.get("items") {
+            look(items, &format!("{path}[]"), faults);
+        }
+    }
+    let mut faults = Vec::new();
+    for kind in guideway_model::Kind::all() {
+        let resource = crate::resource::Resource::stored(kind);
+        for version in resource.versions() {
+            let document = parsed(&path_of(resource.group, version));
+            let schemas = document["components"]["schemas"].as_object().expect("schemas");
+            let root = guideway_model::schema::component_name(kind, version);
+            assert!(
+                schemas.contains_key(&root) && schemas.contains_key(&format!("{root}List")),
+                "{root}"
+            );
+            for (name, schema) in schemas.iter().filter(|(name, _)| !name.ends_with("List")) {
+                look(schema, name, &mut faults);
+            }
+        }
+    }
+    assert_eq!(faults, [""; 0]);
 }
 
 #[test]

@@ -69,7 +69,22 @@ pub(crate) fn fields_of(resource: &Resource) -> &'static [Field] {
     match resource.source {
         Source::Stored(Kind::Service) => &[METADATA, SERVICE_SPEC, STATUS_WITH_CONDITIONS],
         Source::Stored(Kind::Namespace) => &[METADATA, STATUS_WITH_CONDITIONS],
-        Source::Stored(Kind::EndpointSlice | Kind::GatewayClass | Kind::Gateway | Kind::TcpRoute | Kind::Backend)
+        Source::Stored(
+            Kind::Secret
+            | Kind::ConfigMap
+            | Kind::EndpointSlice
+            | Kind::GatewayClass
+            | Kind::Gateway
+            | Kind::ListenerSet
+            | Kind::TcpRoute
+            | Kind::UdpRoute
+            | Kind::TlsRoute
+            | Kind::ReferenceGrant
+            | Kind::BackendTlsPolicy
+            | Kind::Backend
+            | Kind::ClientTrafficPolicy
+            | Kind::BackendTrafficPolicy,
+        )
         | Source::Nodes => &[METADATA],
     }
 }

@@ -1,5 +1,5 @@
 //! Field numbers of the messages that are read, from Kubernetes' `generated.proto` files. No message contains itself, so
-//! reading one is never deeper than its table. Status is left out: it is not taken from these bodies.
+//! reading one is never deeper than its table. `metadata.managedFields` are left out: what is stored of them then stands.
 
 /// Rows of one message.
 pub(super) struct Message(pub(super) &'static [Field]);
@@ -22,6 +22,10 @@ pub(super) enum Kind {
     Boolean,
     Message(&'static Message),
     TextMap,
+    /// Values are bytes, which JSON holds as base64.
+    BytesMap,
+    /// Seconds since 1970, which JSON holds as RFC 3339.
+    Time,
     IntOrString,
 }
 
@@ -85,9 +89,94 @@ static OWNER_REFERENCE: Message = Message(&[
     optional(7, "blockOwnerDeletion", Kind::Boolean),
 ]);
 
+pub(super) static TIME: Message = Message(&[one(1, "seconds", Kind::Integer)]);
+
+pub(super) static BYTES_MAP_ENTRY: Message = Message(&[one(1, "key", Kind::Text)]);
+
+/// Number of the field of [`BYTES_MAP_ENTRY`] that holds the value.
+pub(super) const BYTES_MAP_VALUE: u64 = 2;
+
+static CONDITION: Message = Message(&[
+    one(1, "type", Kind::Text),
+    one(2, "status", Kind::Text),
+    one(3, "observedGeneration", Kind::Integer),
+    one(4, "lastTransitionTime", Kind::Time),
+    one(5, "reason", Kind::Text),
+    optional(6, "message", Kind::Text),
+]);
+
+static OBJECT_REFERENCE: Message = Message(&[
+    one(1, "kind", Kind::Text),
+    one(2, "namespace", Kind::Text),
+    one(3, "name", Kind::Text),
+    one(4, "uid", Kind::Text),
+    one(5, "apiVersion", Kind::Text),
+    one(6, "resourceVersion", Kind::Text),
+    one(7, "fieldPath", Kind::Text),
+]);
+
 pub(super) static NAMESPACE: Message = Message(&[
     one(1, "metadata", Kind::Message(&OBJECT_META)),
     one(2, "spec", Kind::Message(&NAMESPACE_SPEC)),
+    one(3, "status", Kind::Message(&NAMESPACE_STATUS)),
+]);
+
+static NAMESPACE_STATUS: Message = Message(&[
+    one(1, "phase", Kind::Text),
+    many(2, "conditions", Kind::Message(&CONDITION)),
+]);
+
+pub(super) static SECRET: Message = Message(&[
+    one(1, "metadata", Kind::Message(&OBJECT_META)),
+    one(2, "data", Kind::BytesMap),
+    one(3, "type", Kind::Text),
+    one(4, "stringData", Kind::TextMap),
+    optional(5, "immutable", Kind::Boolean),
+]);
+
+pub(super) static CONFIG_MAP: Message = Message(&[
+    one(1, "metadata", Kind::Message(&OBJECT_META)),
+    one(2, "data", Kind::TextMap),
+    one(3, "binaryData", Kind::BytesMap),
+    optional(4, "immutable", Kind::Boolean),
+]);
+
+pub(super) static ENDPOINT_SLICE: Message = Message(&[
+    one(1, "metadata", Kind::Message(&OBJECT_META)),
+    many(2, "endpoints", Kind::Message(&ENDPOINT)),
+    many(3, "ports", Kind::Message(&ENDPOINT_PORT)),
+    one(4, "addressType", Kind::Text),
+]);
+
+static ENDPOINT: Message = Message(&[
+    many(1, "addresses", Kind::Text),
+    one(2, "conditions", Kind::Message(&ENDPOINT_CONDITIONS)),
+    optional(3, "hostname", Kind::Text),
+    one(4, "targetRef", Kind::Message(&OBJECT_REFERENCE)),
+    one(5, "deprecatedTopology", Kind::TextMap),
+    optional(6, "nodeName", Kind::Text),
+    optional(7, "zone", Kind::Text),
+    one(8, "hints", Kind::Message(&ENDPOINT_HINTS)),
+]);
+
+static ENDPOINT_CONDITIONS: Message = Message(&[
+    optional(1, "ready", Kind::Boolean),
+    optional(2, "serving", Kind::Boolean),
+    optional(3, "terminating", Kind::Boolean),
+]);
+
+static ENDPOINT_HINTS: Message = Message(&[
+    many(1, "forZones", Kind::Message(&NAMED)),
+    many(2, "forNodes", Kind::Message(&NAMED)),
+]);
+
+static NAMED: Message = Message(&[one(1, "name", Kind::Text)]);
+
+static ENDPOINT_PORT: Message = Message(&[
+    optional(1, "name", Kind::Text),
+    optional(2, "protocol", Kind::Text),
+    optional(3, "port", Kind::Integer),
+    optional(4, "appProtocol", Kind::Text),
 ]);
 
 static NAMESPACE_SPEC: Message = Message(&[many(1, "finalizers", Kind::Text)]);
@@ -95,6 +184,27 @@ static NAMESPACE_SPEC: Message = Message(&[many(1, "finalizers", Kind::Text)]);
 pub(super) static SERVICE: Message = Message(&[
     one(1, "metadata", Kind::Message(&OBJECT_META)),
     one(2, "spec", Kind::Message(&SERVICE_SPEC)),
+    one(3, "status", Kind::Message(&SERVICE_STATUS)),
+]);
+
+static SERVICE_STATUS: Message = Message(&[
+    one(1, "loadBalancer", Kind::Message(&LOAD_BALANCER_STATUS)),
+    many(2, "conditions", Kind::Message(&CONDITION)),
+]);
+
+static LOAD_BALANCER_STATUS: Message = Message(&[many(1, "ingress", Kind::Message(&LOAD_BALANCER_INGRESS))]);
+
+static LOAD_BALANCER_INGRESS: Message = Message(&[
+    one(1, "ip", Kind::Text),
+    one(2, "hostname", Kind::Text),
+    optional(3, "ipMode", Kind::Text),
+    many(4, "ports", Kind::Message(&PORT_STATUS)),
+]);
+
+static PORT_STATUS: Message = Message(&[
+    one(1, "port", Kind::Integer),
+    one(2, "protocol", Kind::Text),
+    optional(3, "error", Kind::Text),
 ]);
 
 static SERVICE_SPEC: Message = Message(&[

@@ -12,36 +12,35 @@ use crate::target::Target;
 /// Ends the objects of the start when `sendInitialEvents` was asked for.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// Writes events of one resource in one served version.
+/// Writes events of one resource in one served version and form.
 pub(super) struct Encoder {
-    kind: &'static str,
-    api_version: String,
-    version: &'static str,
+    target: Target,
+    /// Whether the columns of a table have been sent.
+    begun: bool,
 }
 
 impl Encoder {
     pub(super) fn new(target: &Target) -> Encoder {
         Encoder {
-            kind: target.resource.name,
-            api_version: api_version(target.resource.group, target.version),
-            version: target.version,
+            target: target.clone(),
+            begun: false,
         }
     }
 
     /// An object that was there at the start.
-    pub(super) fn added(&self, object: &Object, lines: &mut Vec<u8>) {
-        line("ADDED", &object.encode(self.version), lines);
+    pub(super) fn added(&mut self, object: &Object, lines: &mut Vec<u8>) {
+        self.object("ADDED", object, lines);
     }
 
     /// A change as a watch with this selector sees it: an object may enter and leave the selection without being
     /// created or deleted.
-    pub(super) fn change(&self, change: &Change, selector: &Selector, lines: &mut Vec<u8>) {
+    pub(super) fn change(&mut self, change: &Change, selector: &Selector, lines: &mut Vec<u8>) {
         let matches = |object: &Object| selector.matches(object.meta());
         let selected_before = change.before.as_ref().is_some_and(matches);
         let selected_now = change.kind != ChangeKind::Deleted && matches(&change.object);
         match (selected_before, selected_now) {
-            (false, true) => line("ADDED", &change.object.encode(self.version), lines),
-            (true, true) => line("MODIFIED", &change.object.encode(self.version), lines),
+            (false, true) => self.object("ADDED", &change.object, lines),
+            (true, true) => self.object("MODIFIED", &change.object, lines),
             (true, false) => {
                 let mut last = match (&change.before, change.kind) {
                     // As it was when it was last selected, with the version of the change.
@@ -49,22 +48,35 @@ impl Encoder {
                     (_, _) => change.object.clone(),
                 };
                 last.meta_mut().resource_version = change.revision;
-                line("DELETED", &last.encode(self.version), lines);
+                self.object("DELETED", &last, lines);
             }
             (false, false) => {}
         }
     }
 
     /// Tells the client how far it has seen everything.
-    pub(super) fn bookmark(&self, position: u64, initial_end: bool) -> Vec<u8> {
+    pub(super) fn bookmark(&mut self, position: u64, initial_end: bool) -> Vec<u8> {
         let mut metadata = json!({ "resourceVersion": position.to_string(), "creationTimestamp": null });
         if initial_end {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
         }
-        let object = json!({ "kind": self.kind, "apiVersion": self.api_version, "metadata": metadata });
+        let Target { resource, version, .. } = &self.target;
+        let api_version = api_version(resource.group, version);
+        let object = json!({ "kind": resource.name, "apiVersion": api_version, "metadata": metadata });
         let mut lines = Vec::new();
-        line("BOOKMARK", &object, &mut lines);
+        self.line("BOOKMARK", object, &mut lines);
         lines
+    }
+
+    fn object(&mut self, event: &str, object: &Object, lines: &mut Vec<u8>) {
+        let object = object.encode(self.target.version);
+        self.line(event, object, lines);
+    }
+
+    fn line(&mut self, event: &str, object: Value, lines: &mut Vec<u8>) {
+        let object = self.target.view.event(&self.target, object, !self.begun);
+        self.begun = true;
+        line(event, &object, lines);
     }
 
     /// The last event of a watch that failed.
@@ -93,6 +105,7 @@ mod tests {
 
     use super::*;
     use crate::resource::Resource;
+    use crate::view::View;
 
     fn namespace(app: &str) -> Object {
         let mut object = Object::Namespace(Arc::default());
@@ -110,8 +123,9 @@ mod tests {
             namespace: None,
             name: None,
             status: false,
+            view: View::default(),
         };
-        let encoder = Encoder::new(&target);
+
         let selector = Selector::parse("app=web", "").expect("selector");
         let table = [
             (ChangeKind::Added, None, "web", Some(("ADDED", "web"))),
@@ -131,7 +145,7 @@ mod tests {
                 before: before.map(namespace),
             };
             let mut lines = Vec::new();
-            encoder.change(&change, &selector, &mut lines);
+            Encoder::new(&target).change(&change, &selector, &mut lines);
             let found = expected.map(|_| serde_json::from_slice::<Value>(&lines).expect("one line"));
             match (expected, found) {
                 (Some((event, label)), Some(line)) => {

@@ -64,10 +64,10 @@ async fn other_content_types_are_refused_with_those_accepted() {
 
     client.post(SERVICES, &service("db", "pg")).await.expect(201);
     let path = format!("{SERVICES}/db");
-    let apply = [("content-type", "application/apply-patch+yaml")];
+    let apply = [("content-type", "application/apply-patch+cbor")];
     let status = client.send(Method::PATCH, &path, &apply, "{}").await.expect(415);
     let message = status["message"].as_str().expect("text");
-    assert!(message.contains("server-side apply is not served yet"), "{message}");
+    assert!(message.contains("application/apply-patch+yaml"), "{message}");
     assert!(message.contains("application/strategic-merge-patch+json"), "{message}");
 }
 
@@ -80,7 +80,7 @@ async fn answers_are_json_or_not_acceptable() {
     assert_eq!(status["reason"], "NotAcceptable");
     let accept = [(
         "accept",
-        "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+        "application/json;as=Table;v=v2;g=meta.k8s.io,application/json",
     )];
     let list = client.send(Method::GET, SERVICES, &accept, "").await.expect(200);
     assert_eq!(list["kind"], "ServiceList");

@@ -148,7 +148,11 @@ impl Server {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Server {
-        let cluster = Arc::new(MemoryCluster::new());
+        Server::serving(Arc::new(MemoryCluster::new()), limits).await
+    }
+
+    /// One node of several: they serve the same state.
+    pub(crate) async fn serving(cluster: Arc<MemoryCluster>, limits: Limits) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let options = Options {

@@ -32,9 +32,10 @@ async fn an_object_lives_from_create_to_delete() {
     );
     assert_eq!(updated["metadata"]["uid"], created["metadata"]["uid"]);
 
+    // As in Kubernetes, the delete of a Service answers with the object, other deletes with a Status.
     let deleted = client.delete(&path).await.expect(200);
-    assert_eq!(deleted["status"], "Success");
-    assert_eq!(deleted["details"]["uid"], created["metadata"]["uid"]);
+    assert_eq!(deleted["kind"], "Service");
+    assert_eq!(deleted["metadata"]["uid"], created["metadata"]["uid"]);
     let gone = client.get(&path).await.expect(404);
     assert_eq!(gone["reason"], "NotFound");
     assert_eq!(gone["message"], "services \"db\" not found");

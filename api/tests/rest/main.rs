@@ -1,5 +1,6 @@
 //! The API over a real listener and a real state, driven by a plain HTTP client.
 
+mod apply;
 mod bodies;
 mod client;
 mod cluster;
@@ -8,6 +9,7 @@ mod delete;
 mod discovery;
 mod dry_run;
 mod failures;
+mod forms;
 mod health;
 mod limits;
 mod lists;

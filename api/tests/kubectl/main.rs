@@ -1,0 +1,9 @@
+//! The real kubectl against the real router. Needs kubectl 1.29 or newer in `PATH`, or named by `KUBECTL`; without one
+//! these tests fail, because nothing else shows that kubectl works unchanged.
+
+#[path = "../rest/cluster.rs"]
+mod cluster;
+mod everyday;
+mod harness;
+mod server_side;
+mod views;
