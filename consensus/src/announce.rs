@@ -20,7 +20,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// Says that this start of the node is up: once it has caught up, and again whenever the state says otherwise.
 pub(crate) async fn announce(engine: Arc<Engine>) {
     let patience = engine.config.tuning.request_deadline;
+    let mut met = false;
     while engine.linearizable(patience).await.is_err() {
+        met = met || introduce(&engine).await;
         if engine.pause(RETRY_PAUSE).await {
             return;
         }
@@ -51,13 +53,37 @@ pub(crate) async fn announce(engine: Arc<Engine>) {
     }
 }
 
-async fn say_up(engine: &Engine) -> bool {
-    let up = Command::NodeUp {
+/// Tells the others where this node is, if they know another address: the leader cannot reach it there, so this node
+/// cannot learn who leads, and asks each member in turn. Returns whether a leader has taken the news.
+async fn introduce(engine: &Engine) -> bool {
+    let state = engine.applied.borrow().state.clone();
+    let own = state.node(engine.node_id());
+    if own.is_none_or(|record| record.facts.peer_address == engine.config.facts.peer_address) {
+        return false;
+    }
+    let others = state
+        .nodes()
+        .map(|(node, _)| node)
+        .filter(|node| *node != engine.node_id());
+    for node in others {
+        if engine.propose_through(node, &up(engine)).await {
+            tracing::info!(leader = %node, address = engine.config.facts.peer_address, "the cluster knows this node's new address");
+            return true;
+        }
+    }
+    false
+}
+
+fn up(engine: &Engine) -> Command {
+    Command::NodeUp {
         node: engine.node_id(),
         incarnation: engine.config.incarnation,
         facts: engine.config.facts.clone(),
-    };
-    match engine.propose(&up).await.map(|committed| committed.outcome) {
+    }
+}
+
+async fn say_up(engine: &Engine) -> bool {
+    match engine.propose(&up(engine)).await.map(|committed| committed.outcome) {
         Ok(Outcome::Refused(refusal)) => {
             tracing::error!(?refusal, "the cluster refuses this node's start");
             false

@@ -1,5 +1,6 @@
 //! What this node answers when another calls it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub(crate) struct Pong {
     pub(crate) incarnation: Incarnation,
     /// Its disk.
     pub(crate) space: SpaceReport,
+    /// Whether it is about to stop, so that leadership must not be handed to it.
+    pub(crate) resigned: bool,
 }
 
 /// What a node says that was asked for a place in the cluster.
@@ -59,6 +62,7 @@ impl Service for Engine {
             Call::Ping => Answer::json(&Pong {
                 incarnation: self.config.incarnation,
                 space: self.space.report(),
+                resigned: self.resigned.load(Ordering::Relaxed),
             }),
             Call::Figures => Answer::json(&self.own_figures()),
             Call::Propose => match self.propose_for_another(&body).await {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::membership::{MembershipError, TransferError};
 use crate::propose::{Committed, ProposeError};
 use crate::read::ReadError;
 use crate::status::Status;
+use crate::tasks::Tasks;
 use crate::transport::{self, Listener};
 use crate::{announce, leader, metrics, supervisor};
 
@@ -83,18 +85,20 @@ pub enum StartError {
 
 /// One running node; clones are handles to the same one.
 ///
-/// When the last handle is dropped the node stops as if it had crashed, but for the store, which is closed;
-/// [`Consensus::shutdown`] hands leadership over first.
+/// When the last handle is dropped the node stops as if it had crashed, but for the store, which is closed.
+/// An orderly stop is [`Consensus::resign`], then [`Consensus::shutdown`].
 #[derive(Clone)]
 pub struct Consensus {
     node: Arc<Node>,
 }
 
-/// Who lives here: the tasks of a node. All of them end by themselves when the engine says `stopping`.
+/// Who lives here: the tasks of a node. All of them end by themselves when the engine says `stopping`; one that panics
+/// says so, and [`Consensus::panicked`] tells.
 struct Node {
     engine: Arc<Engine>,
     peer_address: SocketAddr,
     tasks: Mutex<Option<JoinSet<()>>>,
+    panicked: watch::Sender<Option<&'static str>>,
 }
 
 /// How long the tasks of a node may take to end.
@@ -131,18 +135,23 @@ impl Consensus {
                 return Err(StartError::Io { path, source });
             }
         }
-        let mut tasks = JoinSet::new();
-        tasks.spawn(transport::serve(listener, engine.clone(), engine.stopping.subscribe()));
-        tasks.spawn(leader::watch_members(engine.clone()));
-        tasks.spawn(leader::follow_members(engine.clone()));
-        tasks.spawn(announce::announce(engine.clone()));
-        tasks.spawn(announce::snapshots(engine.clone()));
-        tasks.spawn(announce::measure(engine.clone()));
-        tasks.spawn(supervisor::supervise(engine.clone(), store));
+        let panicked = watch::Sender::new(None);
+        let mut tasks = Tasks::new(panicked.clone());
+        tasks.spawn(
+            "transport",
+            transport::serve(listener, engine.clone(), engine.stopping.subscribe()),
+        );
+        tasks.spawn("liveness", leader::watch_members(engine.clone()));
+        tasks.spawn("membership", leader::follow_members(engine.clone()));
+        tasks.spawn("announcement", announce::announce(engine.clone()));
+        tasks.spawn("snapshots", announce::snapshots(engine.clone()));
+        tasks.spawn("measurement", announce::measure(engine.clone()));
+        tasks.spawn("supervisor", supervisor::supervise(engine.clone(), store));
         let node = Node {
             engine,
             peer_address,
-            tasks: Mutex::new(Some(tasks)),
+            tasks: Mutex::new(Some(tasks.running)),
+            panicked,
         };
         Ok(Consensus { node: Arc::new(node) })
     }
@@ -207,14 +216,31 @@ impl Consensus {
             .map(|applied| applied.index)
     }
 
-    /// Hands leadership over if this node has it, then stops Raft and the transport and closes the store.
-    pub async fn shutdown(self) {
-        let engine = &self.node.engine;
-        match engine.transfer_leadership().await {
-            Ok(to) => tracing::info!(%to, "leadership is handed over before this node stops"),
-            Err(error) => tracing::debug!(%error, "no leadership is handed over"),
+    /// Waits until one of the node's tasks panics, which none should: the node is then less than it claims to be. Returns
+    /// the task's name.
+    pub async fn panicked(&self) -> &'static str {
+        let mut panicked = self.node.panicked.subscribe();
+        loop {
+            if let Some(task) = *panicked.borrow_and_update() {
+                return task;
+            }
+            if panicked.changed().await.is_err() {
+                return std::future::pending().await;
+            }
         }
-        engine.stopping.send_replace(true);
+    }
+
+    /// Hands leadership over if this node has it, before a [`Consensus::shutdown`]: from now on other nodes that stop,
+    /// too, do not hand theirs to this one. Without a possible successor the answer comes at once.
+    pub async fn resign(&self) -> Result<NodeId, TransferError> {
+        self.node.engine.resigned.store(true, Ordering::Relaxed);
+        self.node.engine.transfer_leadership().await
+    }
+
+    /// Stops Raft and the transport and closes the store. Leadership is not handed over; that is
+    /// [`Consensus::resign`]'s.
+    pub async fn shutdown(self) {
+        self.node.engine.stopping.send_replace(true);
         let tasks = self.node.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(tasks) = tasks
             && tokio::time::timeout(STOP_TIMEOUT, tasks.join_all()).await.is_err()

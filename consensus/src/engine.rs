@@ -1,6 +1,7 @@
 //! What the parts of a node share: who it is, the state it publishes, the others, and Raft while it runs.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) applied: Arc<watch::Sender<Applied>>,
     pub(crate) space: Space,
     pub(crate) stopping: watch::Sender<bool>,
+    /// Whether this node is about to stop.
+    pub(crate) resigned: AtomicBool,
     pub(crate) pressure: Arc<SnapshotPressure>,
     running: watch::Sender<Option<Running>>,
     down: Mutex<Down>,
@@ -60,6 +63,7 @@ impl Engine {
             applied: Arc::new(applied),
             space: Space::new(&config.data_dir, tuning.free_space_mark, tuning.ballast_bytes),
             stopping: watch::Sender::new(false),
+            resigned: AtomicBool::new(false),
             pressure: SnapshotPressure::new(tuning.snapshot_log_bytes),
             running: watch::Sender::new(None),
             down: Mutex::default(),

@@ -18,6 +18,7 @@ use crate::engine::{Engine, Running};
 use crate::liveness::Watchdog;
 use crate::membership::group::Group;
 use crate::raft_types::RaftMetrics;
+use crate::silence::{Notice, Silence};
 use crate::transport::Call;
 
 /// Looks in one liveness timeout; a member may miss all but one of them.
@@ -30,9 +31,11 @@ const STEP_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) async fn watch_members(engine: Arc<Engine>) {
     let timeout = engine.config.tuning.liveness_timeout;
     let mut watchdog: Option<(u64, Watchdog)> = None;
+    let mut silence = Silence::default();
     while !engine.pause(timeout / LOOKS).await {
         let Some(metrics) = leading(&engine).map(|(_, metrics)| metrics) else {
             watchdog = None;
+            silence = Silence::default();
             continue;
         };
         let term = metrics.current_term;
@@ -42,7 +45,15 @@ pub(crate) async fn watch_members(engine: Arc<Engine>) {
             *watchdog = Watchdog::new(timeout, Instant::now());
         }
         let state = engine.applied.borrow().state.clone();
-        listen(&engine, &state, watchdog, timeout / LOOKS).await;
+        let silent = listen(&engine, &state, watchdog, timeout / LOOKS).await;
+        let down: Vec<NodeId> = silent.iter().copied().filter(|node| !is_live(&state, *node)).collect();
+        silence
+            .look(&silent, &down, Instant::now())
+            .iter()
+            .for_each(Notice::log);
+        for node in silent {
+            say_down(&engine, &state, node, timeout / LOOKS).await;
+        }
     }
 }
 
@@ -68,8 +79,8 @@ fn leading(engine: &Engine) -> Option<(Running, RaftMetrics)> {
     (metrics.state == ServerState::Leader).then_some((running, metrics))
 }
 
-/// Asks every member for a sign of life and says of those that are silent that they are down.
-async fn listen(engine: &Engine, state: &State, watchdog: &mut Watchdog, patience: Duration) {
+/// Asks every member for a sign of life; returns those that have been silent for too long.
+async fn listen(engine: &Engine, state: &State, watchdog: &mut Watchdog, patience: Duration) -> Vec<NodeId> {
     let others: Vec<NodeId> = state
         .nodes()
         .map(|(node, _)| node)
@@ -82,32 +93,41 @@ async fn listen(engine: &Engine, state: &State, watchdog: &mut Watchdog, patienc
         .filter(|(_, heard)| **heard)
         .map(|(node, _)| *node)
         .collect();
-    for node in watchdog.look(&others, &heard, Instant::now()) {
-        if let Some(incarnation) = live_incarnation(state, node) {
-            tracing::warn!(%node, "a member is silent; the leader says that it is down");
-            let down = Command::NodeDown { node, incarnation };
-            // Without a majority it cannot be agreed; the others must be listened to meanwhile.
-            match tokio::time::timeout(patience, engine.propose(&down)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(%node, %error, "the cluster could not agree that a member is down"),
-                Err(_) => tracing::warn!(%node, "the cluster has not agreed yet that a member is down"),
-            }
-        }
+    watchdog.look(&others, &heard, Instant::now())
+}
+
+/// Proposes that a member is down, unless the state says so already.
+async fn say_down(engine: &Engine, state: &State, node: NodeId, patience: Duration) {
+    let Some(incarnation) = live_incarnation(state, node) else {
+        return;
+    };
+    let down = Command::NodeDown { node, incarnation };
+    // Without a majority it cannot be agreed; the others must be listened to meanwhile.
+    match tokio::time::timeout(patience, engine.propose(&down)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%node, %error, "the cluster could not agree that a member is down"),
+        Err(_) => tracing::debug!(%node, "the cluster has not agreed yet that a member is down"),
     }
 }
 
 async fn ping(engine: &Engine, node: NodeId, patience: Duration) -> bool {
-    let Some(target) = engine.members.target(node.0) else {
-        return false;
-    };
-    let answer: Result<Pong, _> = engine.peers.call(&target, Call::Ping, &(), patience).await;
-    match answer {
-        Ok(pong) => {
-            engine.space.note(node.0, pong.space);
-            true
-        }
-        Err(_) => false,
+    let pong = engine.ping(node, patience).await;
+    if let Some(pong) = &pong {
+        engine.space.note(node.0, pong.space.clone());
     }
+    pong.is_some()
+}
+
+impl Engine {
+    /// What a member says of itself, if it answers in time.
+    pub(crate) async fn ping(&self, node: NodeId, patience: Duration) -> Option<Pong> {
+        let target = self.members.target(node.0)?;
+        self.peers.call(&target, Call::Ping, &(), patience).await.ok()
+    }
+}
+
+fn is_live(state: &State, node: NodeId) -> bool {
+    live_incarnation(state, node).is_some()
 }
 
 fn live_incarnation(state: &State, node: NodeId) -> Option<Incarnation> {

@@ -23,10 +23,12 @@ mod metrics;
 mod propose;
 mod raft_types;
 mod read;
+mod silence;
 mod space;
 mod status;
 mod store;
 mod supervisor;
+mod tasks;
 mod transport;
 
 pub use config::{Config, Tuning};

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use guideway_model::NodeId;
 use guideway_model::command::Command;
 use openraft::impls::BasicNode;
 use openraft::{ChangeMembers, ServerState};
 
+use crate::answer::Pong;
 use crate::engine::{Engine, Running};
 use crate::propose::ProposeError;
 use crate::raft_types::RaftMetrics;
@@ -75,11 +77,14 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long handing leadership over waits for a change of membership that is under way.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a possible successor may take to say that it is there.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// How often a change that someone waits for is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Engine {
-    /// Hands leadership to the live voter that is furthest in the log.
+    /// Hands leadership to the voter that is furthest in the log, of those that answer and are not about to stop.
     pub(crate) async fn transfer_leadership(&self) -> Result<NodeId, TransferError> {
         let running = self.running_or_problem().map_err(|problem| TransferError::Stopped {
             problem: problem.unwrap_or_else(|| "the node is shutting down".to_owned()),
@@ -90,6 +95,9 @@ impl Engine {
                 leader: metrics.current_leader.map(NodeId),
             });
         }
+        if self.able_successor(&running).await.is_none() {
+            return Err(TransferError::NoSuccessor);
+        }
         // In the middle of a change the next leader may need a majority that counts this node.
         if !self
             .wait_for(SETTLE_TIMEOUT, |metrics| !Group::new(metrics).changing)
@@ -97,10 +105,20 @@ impl Engine {
         {
             tracing::warn!(waited = ?SETTLE_TIMEOUT, "leadership is handed over in the middle of a change");
         }
-        let state = self.applied.borrow().state.clone();
-        let group = Group::new(&running.metrics());
-        let to = group.successor(&state).ok_or(TransferError::NoSuccessor)?;
+        let to = self.able_successor(&running).await.ok_or(TransferError::NoSuccessor)?;
         self.hand_over_to(&running, to).await
+    }
+
+    /// The first possible successor that says that it could: the state may not know yet that a member has gone.
+    async fn able_successor(&self, running: &Running) -> Option<u64> {
+        let state = self.applied.borrow().state.clone();
+        let successors = Group::new(&running.metrics()).successors(&state);
+        let pongs = join_all(successors.iter().map(|node| self.ping(NodeId(*node), ANSWER_TIMEOUT))).await;
+        let able = |pong: &Option<Pong>| pong.as_ref().is_some_and(|pong| !pong.resigned);
+        successors
+            .into_iter()
+            .zip(&pongs)
+            .find_map(|(node, pong)| able(pong).then_some(node))
     }
 
     async fn hand_over_to(&self, running: &Running, to: u64) -> Result<NodeId, TransferError> {
@@ -113,14 +131,25 @@ impl Engine {
                 problem: fatal.to_string(),
             })?;
         let patience = 2 * self.config.tuning.election_timeout_max;
-        let taken = running
-            .raft
-            .wait(Some(patience))
-            .metrics(|metrics| metrics.current_leader == Some(to), "leadership is taken over")
-            .await;
-        match taken {
-            Ok(_) => Ok(NodeId(to)),
-            Err(_) => Err(TransferError::TimedOut { to: NodeId(to) }),
+        let wait = running.raft.wait(Some(patience));
+        let taken = wait.metrics(|metrics| metrics.current_leader == Some(to), "leadership is taken over");
+        tokio::select! {
+            taken = taken => match taken {
+                Ok(_) => Ok(NodeId(to)),
+                Err(_) => Err(TransferError::TimedOut { to: NodeId(to) }),
+            },
+            () = self.gone(NodeId(to)) => Err(TransferError::NoSuccessor),
+        }
+    }
+
+    /// Returns when a member does not answer any more, or is about to stop.
+    async fn gone(&self, node: NodeId) {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            match self.ping(node, ANSWER_TIMEOUT).await {
+                Some(pong) if !pong.resigned => {}
+                Some(_) | None => return,
+            }
         }
     }
 

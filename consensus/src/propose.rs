@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use guideway_model::command::{Command, Proposal};
 use guideway_model::meta::UnixMillis;
-use guideway_model::{Outcome, wire};
+use guideway_model::{NodeId, Outcome, wire};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,14 @@ impl Engine {
             // Appended, and the log went another way or Raft stopped; or still under way.
             Ok(Err(_)) | Err(_) => unconfirmed(),
         }
+    }
+
+    /// Has `command` committed by a certain member, if it leads and is reached; says whether it was done.
+    pub(crate) async fn propose_through(&self, node: NodeId, command: &Command) -> bool {
+        let bytes: Bytes = encode(UnixMillis::default(), command).into();
+        let deadline = Instant::now() + self.config.tuning.request_deadline;
+        let answer = self.hand_over(node.0, bytes, deadline).await;
+        matches!(answer, Handed::Committed(committed) if !matches!(committed.outcome, Outcome::Refused(_)))
     }
 
     async fn hand_over(&self, leader: u64, proposal: Bytes, deadline: Instant) -> Handed {

@@ -75,7 +75,7 @@ impl Store {
             _ => io(&mark_path)(source),
         })?;
         let promised = mark.promise();
-        // Said first: what sled does with damaged files may end the process where panics are not unwound.
+        // Said first: what sled finds in damaged files may end the process in ways that no error survives.
         tracing::info!(?path, last = ?promised.last, vote = ?promised.vote, "the store has acknowledged this; it is opened");
         let damaged = |source: std::io::Error| check::damaged(&path, promised, source);
         let database = Arc::new(Database::open(&path).map_err(damaged)?);

@@ -58,8 +58,16 @@ pub struct Data {
     pub source_addresses: Vec<IpAddr>,
     /// How long one attempt to reach an endpoint may take.
     pub connect_timeout: Duration,
-    /// How long a session may be silent.
+    /// How long a TCP session may be silent.
     pub idle_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a UDP flow may be silent.
+    pub udp_idle_timeout: Duration,
+    /// UDP flows at most on one listener.
+    pub udp_max_flows: u32,
+    /// UDP flows at most of one client address on one listener.
+    pub udp_max_flows_per_client: u32,
 }
 
 /// Settings of the access log.
@@ -195,12 +203,20 @@ fn read_data(reader: &mut Reader<'_>) -> Option<Data> {
     let source_addresses = reader.read(&keys::DATA_SOURCE_ADDRESSES, value::source_addresses);
     let connect_timeout = reader.read(&keys::DATA_CONNECT_TIMEOUT, value::connect_timeout);
     let idle_timeout = reader.read(&keys::DATA_IDLE_TIMEOUT, value::idle_timeout);
+    let handshake_timeout = reader.read(&keys::DATA_HANDSHAKE_TIMEOUT, value::connect_timeout);
+    let udp_idle_timeout = reader.read(&keys::DATA_UDP_IDLE_TIMEOUT, value::idle_timeout);
+    let udp_max_flows = reader.read(&keys::DATA_UDP_MAX_FLOWS, value::flows);
+    let udp_max_flows_per_client = reader.read(&keys::DATA_UDP_MAX_FLOWS_PER_CLIENT, value::flows);
     Some(Data {
         address: address?,
         threads: threads?,
         source_addresses: source_addresses?,
         connect_timeout: connect_timeout?,
         idle_timeout: idle_timeout?,
+        handshake_timeout: handshake_timeout?,
+        udp_idle_timeout: udp_idle_timeout?,
+        udp_max_flows: udp_max_flows?,
+        udp_max_flows_per_client: udp_max_flows_per_client?,
     })
 }
 

@@ -6,6 +6,7 @@
 //! | `guideway_node_ready` | 0 or 1 | whether `/readyz` says yes |
 //! | `guideway_node_plan_generation` | number | generation of the plan that was last handed to the data plane |
 //! | `guideway_node_plan_compile_seconds` | histogram | time to compile one plan |
+//! | `guideway_node_plan_tables_built_total` | count | tables of endpoints that were built, and not taken over from the plan before |
 //! | `guideway_node_resolve_failures_total` | count | names of endpoints that did not resolve |
 //! | `guideway_node_bind_reports_total{result}` | count | reports of bind results, `committed` or `failed` |
 //! | `guideway_process_start_time_seconds` | Unix time | when the process started |
@@ -27,6 +28,8 @@ pub(crate) struct NodeMetrics {
     pub plan_generation: Gauge,
     /// `guideway_node_plan_compile_seconds`
     pub plan_compile_seconds: Histogram,
+    /// `guideway_node_plan_tables_built_total`
+    pub plan_tables_built: Counter,
     /// `guideway_node_resolve_failures_total`
     pub resolve_failures: Counter,
     /// `guideway_node_bind_reports_total{result="committed"}`
@@ -51,6 +54,7 @@ impl NodeMetrics {
             ready: metrics::gauge!("guideway_node_ready"),
             plan_generation: metrics::gauge!("guideway_node_plan_generation"),
             plan_compile_seconds: metrics::histogram!("guideway_node_plan_compile_seconds"),
+            plan_tables_built: metrics::counter!("guideway_node_plan_tables_built_total"),
             resolve_failures: metrics::counter!("guideway_node_resolve_failures_total"),
             bind_reports_committed: reports("committed"),
             bind_reports_failed: reports("failed"),
@@ -89,6 +93,11 @@ pub(crate) fn describe() {
         "guideway_node_plan_compile_seconds",
         Unit::Seconds,
         "Time to compile one plan"
+    );
+    metrics::describe_counter!(
+        "guideway_node_plan_tables_built_total",
+        Unit::Count,
+        "Tables of endpoints that were built, and not taken over from the plan before"
     );
     metrics::describe_counter!(
         "guideway_node_resolve_failures_total",

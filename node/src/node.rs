@@ -74,10 +74,19 @@ pub enum StartError {
 
 /// A task ended although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
-#[error("a task of the node ended by itself{}", .panic.as_ref().map(|panic| format!(": {panic}")).unwrap_or_default())]
-pub struct TaskEnded {
-    /// Its panic, if it had one.
-    panic: Option<JoinError>,
+pub enum TaskEnded {
+    /// One of the node's own.
+    #[error("a task of the node ended by itself{}", .panic.as_ref().map(|panic| format!(": {panic}")).unwrap_or_default())]
+    Own {
+        /// Its panic, if it had one.
+        panic: Option<JoinError>,
+    },
+    /// One of consensus.
+    #[error("the {task} task of consensus panicked")]
+    Consensus {
+        /// Its name.
+        task: &'static str,
+    },
 }
 
 impl Node {
@@ -96,8 +105,9 @@ impl Node {
         let ended = tokio::select! {
             Some(ended) = self.workers.running.join_next() => ended,
             Some(ended) = self.servers.running.join_next() => ended,
+            task = self.consensus.panicked() => return TaskEnded::Consensus { task },
             else => Ok(()),
         };
-        TaskEnded { panic: ended.err() }
+        TaskEnded::Own { panic: ended.err() }
     }
 }

@@ -5,7 +5,9 @@
 //! the watch: only the newest is compiled. It ends when the stop signal fires; a plan that is then being
 //! compiled is still handed over.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 use guideway_dataplane::DataPlane;
@@ -43,13 +45,17 @@ impl Planner {
         let metrics = self.metrics.clone();
         let work = move || {
             let started = Instant::now();
-            let plan = Arc::new(plan::compile(&applied.state, previous.as_deref()));
+            let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+            let plan = Arc::new(plan::compile_on(&applied.state, previous.as_deref(), threads));
             metrics.plan_compile_seconds.record(started.elapsed());
+            let built = plan.tables_built(previous.as_deref());
+            metrics.plan_tables_built.increment(built as u64);
             metrics.plan_generation.set(gauge_value(plan.generation));
             tracing::debug!(
                 index = applied.index,
                 generation = plan.generation,
                 listeners = plan.listeners.len(),
+                tables_built = built,
                 elapsed = ?started.elapsed(),
                 "plan handed to the data plane"
             );

@@ -1,6 +1,7 @@
 //! What the leader does so that the Raft group follows the members of the replicated state. Pure: it looks at both and
 //! says the next step.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use guideway_model::NodeId;
@@ -63,11 +64,13 @@ impl Group {
             .is_some_and(|matched| matched + PROMOTION_LAG >= self.last)
     }
 
-    /// The live voter that is furthest in the log, other than the leader.
-    pub(crate) fn successor(&self, state: &State) -> Option<u64> {
+    /// The live voters that have caught up, other than the leader, the one that is furthest in the log first.
+    pub(crate) fn successors(&self, state: &State) -> Vec<u64> {
         let live = |node: &&u64| state.node(NodeId(**node)).is_some_and(|record| record.live);
         let others = self.voters.iter().filter(|node| **node != self.leader).filter(live);
-        others.max_by_key(|node| self.matched.get(node)).copied()
+        let mut able: Vec<u64> = others.filter(|node| self.has_caught_up(**node)).copied().collect();
+        able.sort_by_key(|node| Reverse(self.matched.get(node)));
+        able
     }
 
     /// What to do next, one step at a time.
@@ -86,7 +89,8 @@ impl Group {
             return Some(Step::Remove { node: *node });
         }
         if gone(&&self.leader) {
-            return self.successor(state).map(|to| Step::HandOver { to });
+            let to = self.successors(state).first().copied();
+            return to.map(|to| Step::HandOver { to });
         }
         let missing = state.nodes().find(|(node, _)| !in_group(node.0));
         if let Some((node, record)) = missing {

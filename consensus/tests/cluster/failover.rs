@@ -96,6 +96,30 @@ async fn a_leader_that_shuts_down_hands_over_first() {
     cluster.equal_states().await;
 }
 
+/// The state says for a while that both others are live; a leader that hands over to one of them would wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_one_to_stop_hands_over_to_nobody() {
+    let mut cluster = Cluster::start(3, Tuning::default()).await;
+    let leader = cluster.leader().await;
+    cluster.members[(leader + 1) % 3].crash();
+    cluster.members[(leader + 2) % 3].crash();
+    let handed = cluster.members[leader].node().resign().await;
+    assert_eq!(handed, Err(TransferError::NoSuccessor));
+}
+
+/// As when the demo ends: every node is told to stop at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_is_not_handed_to_a_member_that_stops_too() {
+    let cluster = Cluster::start(3, Tuning::default()).await;
+    let leader = cluster.leader().await;
+    for other in [(leader + 1) % 3, (leader + 2) % 3] {
+        let refused = cluster.members[other].node().resign().await;
+        assert!(matches!(refused, Err(TransferError::NotLeader { .. })), "{refused:?}");
+    }
+    let handed = cluster.members[leader].node().resign().await;
+    assert_eq!(handed, Err(TransferError::NoSuccessor));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_was_stopped_as_a_whole_comes_back_whole() {
     let mut cluster = Cluster::start(3, Tuning::default()).await;

@@ -85,8 +85,11 @@ impl Member {
         drop(self.running.take());
     }
 
+    /// Hands leadership over if it has it and there is a successor, and stops.
     pub(crate) async fn shut_down(&mut self) {
-        self.running.take().expect("the member runs").shutdown().await;
+        let node = self.running.take().expect("the member runs");
+        drop(node.resign().await);
+        node.shutdown().await;
     }
 
     pub(crate) fn state(&self) -> Arc<State> {

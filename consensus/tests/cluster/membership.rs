@@ -1,5 +1,7 @@
 //! Members come and go at run time.
 
+use std::net::SocketAddr;
+
 use guideway_consensus::{MembershipError, Tuning};
 use guideway_model::node::Role;
 use guideway_model::{NodeId, Refusal};
@@ -82,6 +84,38 @@ async fn a_dead_member_is_removed_while_a_majority_lives() {
         .propose(write("key", 1))
         .await
         .expect("committed");
+}
+
+/// A machine was given another address. The leader dials the old one, so the member has to speak first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_comes_back_at_another_address_is_reached_again() {
+    let mut cluster = Cluster::start(3, Tuning::default()).await;
+    let leader = cluster.leader().await;
+    let moved = (leader + 1) % 3;
+    cluster.members[moved].crash();
+    cluster.members[leader]
+        .node()
+        .propose(write("meanwhile", 1))
+        .await
+        .expect("committed");
+    let before: SocketAddr = cluster.members[moved].facts.peer_address.parse().expect("an address");
+    let after = SocketAddr::new(before.ip(), free_port(before.ip()));
+    cluster.members[moved].facts.peer_address = after.to_string();
+    cluster.members[moved].start().await;
+    let id = cluster.members[moved].id;
+    eventually("the leader knows the new address", || async {
+        let known = cluster.members[leader].state();
+        known
+            .node(id)
+            .is_some_and(|record| record.facts.peer_address == after.to_string())
+    })
+    .await;
+    cluster.voters(3).await;
+    eventually("it has what was written meanwhile", || async {
+        written(&cluster.members[moved].state(), "meanwhile") == Some(1)
+    })
+    .await;
+    cluster.equal_states().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,8 @@ pub(crate) struct Key {
     pub(crate) meaning: &'static str,
 }
 
+const FLOWS: &str = "a whole number from 1 to 16777216";
+
 const LOOPBACK: &str = "an ADDRESS:PORT on loopback (127.0.0.0/8 or [::1]), since it has neither TLS nor login";
 
 pub(crate) const NAME: Key = Key {
@@ -86,6 +88,34 @@ pub(crate) const DATA_IDLE_TIMEOUT: Key = Key {
     meaning: "How long a session may be silent in both directions before it is closed.",
 };
 
+pub(crate) const DATA_HANDSHAKE_TIMEOUT: Key = Key {
+    name: "data.handshake_timeout",
+    default: Some("\"5s\""),
+    rule: "a duration such as \"500ms\" or \"5s\", from 1ms to 10m",
+    meaning: "How long a client of a TLS listener may take for its ClientHello, and where TLS ends here for the whole handshake, unless a policy says otherwise.",
+};
+
+pub(crate) const DATA_UDP_IDLE_TIMEOUT: Key = Key {
+    name: "data.udp_idle_timeout",
+    default: Some("\"60s\""),
+    rule: "a duration such as \"30s\" or \"1h\", from 1s to 7d",
+    meaning: "How long a UDP flow may be silent in both directions before it is closed, unless a policy says otherwise.",
+};
+
+pub(crate) const DATA_UDP_MAX_FLOWS: Key = Key {
+    name: "data.udp_max_flows",
+    default: Some("1048576"),
+    rule: FLOWS,
+    meaning: "UDP flows at most on one listener; beyond them datagrams of new flows are dropped, unless a policy says otherwise.",
+};
+
+pub(crate) const DATA_UDP_MAX_FLOWS_PER_CLIENT: Key = Key {
+    name: "data.udp_max_flows_per_client",
+    default: Some("16384"),
+    rule: FLOWS,
+    meaning: "UDP flows at most of one client address on one listener, unless a policy says otherwise.",
+};
+
 pub(crate) const ACCESS_LOG_TO: Key = Key {
     name: "access_log.to",
     default: Some("\"stdout\""),
@@ -154,6 +184,10 @@ pub(crate) const ALL: &[&Key] = &[
     &DATA_SOURCE_ADDRESSES,
     &DATA_CONNECT_TIMEOUT,
     &DATA_IDLE_TIMEOUT,
+    &DATA_HANDSHAKE_TIMEOUT,
+    &DATA_UDP_IDLE_TIMEOUT,
+    &DATA_UDP_MAX_FLOWS,
+    &DATA_UDP_MAX_FLOWS_PER_CLIENT,
     &ACCESS_LOG_TO,
     &ACCESS_LOG_OPEN_LINES,
     &LOG_LEVEL,

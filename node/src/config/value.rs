@@ -16,6 +16,7 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
+const MOST_FLOWS: u32 = 1 << 24;
 const MOST_THREADS: usize = 1024;
 const MOST_SOURCE_ADDRESSES: usize = 64;
 
@@ -86,6 +87,12 @@ pub(super) fn connect_timeout(value: &DeValue<'_>) -> Option<Duration> {
 
 pub(super) fn idle_timeout(value: &DeValue<'_>) -> Option<Duration> {
     duration(value, Duration::from_secs(1), WEEK)
+}
+
+pub(super) fn flows(value: &DeValue<'_>) -> Option<u32> {
+    let number = value.as_integer()?;
+    let count = u32::from_str_radix(number.as_str(), number.radix()).ok()?;
+    (1..=MOST_FLOWS).contains(&count).then_some(count)
 }
 
 pub(super) fn start_wait(value: &DeValue<'_>) -> Option<Duration> {

@@ -1,4 +1,5 @@
-//! A kubeconfig for a demo: one cluster and one context for each node, the first being current.
+//! A kubeconfig for a demo: one cluster and one context for each node. The last is current: the demo
+//! proposes to kill the first, and kubectl should live through that.
 
 use std::path::PathBuf;
 
@@ -24,8 +25,8 @@ fn text(layout: &Layout) -> String {
         let name = &node.name;
         text += &format!("- name: {name}\n  context:\n    cluster: {name}\n    user: demo\n    namespace: default\n");
     }
-    if let Some(first) = layout.nodes.first() {
-        text += &format!("current-context: {}\n", first.name);
+    if let Some(last) = layout.nodes.last() {
+        text += &format!("current-context: {}\n", last.name);
     }
     text
 }

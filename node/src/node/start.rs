@@ -128,6 +128,10 @@ fn data_plane_config(config: &Config) -> guideway_dataplane::Config {
         source_addresses: config.data.source_addresses.clone(),
         connect_timeout: config.data.connect_timeout,
         idle_timeout: config.data.idle_timeout,
+        handshake_timeout: config.data.handshake_timeout,
+        udp_idle_timeout: config.data.udp_idle_timeout,
+        udp_max_flows: config.data.udp_max_flows,
+        udp_max_flows_per_client: config.data.udp_max_flows_per_client,
         access_log: guideway_dataplane::AccessLogConfig {
             target,
             open_lines: config.access_log.open_lines,

@@ -77,7 +77,7 @@ async fn drain(data_plane: Arc<DataPlane>, deadline: Duration) -> ShutdownReport
 }
 
 async fn hand_over(consensus: &Consensus) {
-    match timeout(HANDOVER_DEADLINE, consensus.transfer_leadership()).await {
+    match timeout(HANDOVER_DEADLINE, consensus.resign()).await {
         Ok(Ok(node)) => tracing::info!(to = %node, "handed leadership over"),
         Ok(Err(TransferError::NotLeader { .. } | TransferError::NoSuccessor)) => {}
         Ok(Err(error)) => tracing::warn!(%error, "leadership was not handed over; the others elect a leader"),

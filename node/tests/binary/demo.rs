@@ -181,7 +181,8 @@ async fn three_nodes_survive_the_loss_of_one_and_leave_nothing_behind() {
 
 fn check_kubeconfig(path: &Path, nodes: &[Node]) {
     let text = std::fs::read_to_string(path).expect("the kubeconfig is there");
-    assert!(text.contains("\ncurrent-context: node-1\n"), "{text}");
+    let last = &nodes.last().expect("there are nodes").name;
+    assert!(text.contains(&format!("\ncurrent-context: {last}\n")), "{text}");
     for node in nodes {
         assert!(text.contains(&format!("\n    server: {}\n", node.api)), "{text}");
     }
