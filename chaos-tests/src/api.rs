@@ -213,19 +213,20 @@ pub fn collection_of(object: &Value) -> String {
     let version = object["apiVersion"].as_str().expect("a manifest has an apiVersion");
     let kind = object["kind"].as_str().expect("a manifest has a kind");
     let root = if version.contains('/') { "apis" } else { "api" };
-    let plural = match kind {
-        "Gateway" => "gateways",
-        "GatewayClass" => "gatewayclasses",
-        "TCPRoute" => "tcproutes",
-        "Service" => "services",
-        "EndpointSlice" => "endpointslices",
-        "Backend" => "backends",
-        "Namespace" => "namespaces",
-        _ => panic!("the tests know no kind {kind}"),
-    };
+    let plural = plural(kind);
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("/{root}/{version}/namespaces/{namespace}/{plural}"),
         None => format!("/{root}/{version}/{plural}"),
+    }
+}
+
+/// As Kubernetes forms it: policies, classes, gateways.
+fn plural(kind: &str) -> String {
+    let name = kind.to_ascii_lowercase();
+    match name.strip_suffix("cy") {
+        Some(stem) => format!("{stem}cies"),
+        None if name.ends_with('s') => format!("{name}es"),
+        None => format!("{name}s"),
     }
 }
 

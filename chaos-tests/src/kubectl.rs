@@ -5,6 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::program;
+
 /// `kubectl` with one kubeconfig and a cache of its own.
 #[derive(Debug)]
 pub struct Kubectl {
@@ -61,6 +63,34 @@ impl Kubectl {
         let path = self.home.path().join(name);
         std::fs::write(&path, manifest).expect("the manifest can be written");
         self.run(&["apply", "-f", &path.to_string_lossy()])
+    }
+
+    /// What a manifest that was applied under this name has become, as JSON.
+    pub fn get(&self, name: &str) -> Result<String, String> {
+        let path = self.home.path().join(name);
+        self.run(&["get", "-o", "json", "-f", &path.to_string_lossy()])
+    }
+
+    /// Runs lines of shell as a user with this kubeconfig would, with these variables; what they printed, both streams.
+    pub fn shell(&self, lines: &str, variables: &[(&str, String)]) -> Result<String, String> {
+        let programs = self.home.path().join("bin");
+        std::fs::create_dir_all(&programs).expect("a folder can be made");
+        let link = programs.join("kubectl");
+        if !link.exists() {
+            std::os::unix::fs::symlink(program::find(&self.program.to_string_lossy()), &link)
+                .expect("a link can be made");
+        }
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = program::command("bash");
+        command
+            .args(["-euo", "pipefail", "-c"])
+            .arg(format!("exec 2>&1\n{lines}"))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", programs.display()))
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", self.home.path())
+            .current_dir(self.home.path());
+        program::run(&mut command)
     }
 
     /// Deletes what a manifest that was applied under this name has created, and is still there: a Namespace that is

@@ -10,16 +10,26 @@
 pub mod addresses;
 pub mod api;
 pub mod binary;
+pub mod certificate;
 pub mod cluster;
+pub mod datagrams;
 pub mod endpoint;
 pub mod http;
 pub mod kubectl;
 pub mod manifest;
+pub mod mosquitto;
+pub mod named;
+pub mod page;
 pub mod postgres;
 pub mod process;
+pub mod program;
+pub mod redis;
 pub mod repository;
+pub mod samples;
+pub mod tls_server;
 pub mod tmpfs;
 pub mod traffic;
+pub mod unprivileged;
 pub mod wait;
 
 pub use addresses::Addresses;

@@ -82,7 +82,7 @@ pub fn slice_name(service: &str, endpoint: SocketAddr) -> String {
 pub fn backend(name: &str, endpoints: &[SocketAddr]) -> Value {
     let endpoints: Vec<Value> = endpoints
         .iter()
-        .map(|endpoint| json!({"address": endpoint.ip().to_string(), "port": endpoint.port(), "weight": 1}))
+        .map(|endpoint| json!({"ip": endpoint.ip().to_string(), "port": endpoint.port(), "weight": 1}))
         .collect();
     json!({
         "apiVersion": "guideway.dev/v1alpha1", "kind": "Backend",
@@ -96,6 +96,30 @@ pub fn tcp_route_to_backend(name: &str, gateway: &str, section: &str, backend: &
     let mut route = tcp_route(name, gateway, section, &[]);
     route["spec"]["rules"][0]["backendRefs"] = json!([{"group": "guideway.dev", "kind": "Backend", "name": backend}]);
     route
+}
+
+/// A Gateway with these listeners, as `spec.listeners` has them.
+pub fn gateway_with(name: &str, listeners: Value) -> Value {
+    let mut gateway = gateway(name, &[]);
+    gateway["spec"]["listeners"] = listeners;
+    gateway
+}
+
+/// A route of any kind on listener `section` of `gateway` to one Backend.
+pub fn route_to_backend(kind: &str, name: &str, gateway: &str, section: &str, backend: &str) -> Value {
+    let mut route = tcp_route_to_backend(name, gateway, section, backend);
+    route["kind"] = kind.into();
+    route
+}
+
+/// A BackendTrafficPolicy for one route, with these fields beside its target.
+pub fn backend_traffic_policy(name: &str, route_kind: &str, route: &str, mut fields: Value) -> Value {
+    fields["targetRefs"] = json!([{"group": "gateway.networking.k8s.io", "kind": route_kind, "name": route}]);
+    json!({
+        "apiVersion": "guideway.dev/v1alpha1", "kind": "BackendTrafficPolicy",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": fields,
+    })
 }
 
 /// A Namespace.

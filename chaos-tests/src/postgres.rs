@@ -2,34 +2,54 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::certificate::Certificate;
 use crate::process::Process;
-use crate::wait;
+use crate::{program, unprivileged, wait};
 
 /// The password of the superuser `postgres`: local to a test's own loopback address.
 const PASSWORD: &str = "guideway";
 
+/// The name in the certificate of a server that requires TLS.
+const NAME: &str = "postgresql.test";
+
 /// A running server in a folder of its own; ends when dropped.
 #[derive(Debug)]
 pub struct Postgres {
-    binaries: PathBuf,
+    clients: Clients,
     address: SocketAddr,
     /// Dropped before the folder it works in.
     server: Process,
     _folder: TempDir,
 }
 
+/// How clients dial.
+#[derive(Clone, Debug)]
+struct Clients {
+    binaries: PathBuf,
+    /// What they trust, if the server requires TLS.
+    trusted: Option<PathBuf>,
+}
+
 impl Postgres {
-    /// Creates a database cluster and serves it on a free port of `address`.
+    /// Creates a database cluster and serves it, without TLS, on a free port of `address`.
     ///
     /// PostgreSQL refuses to run as root; then it runs as `nobody`.
     pub fn start(address: impl Into<IpAddr>) -> Postgres {
-        let address = address.into();
+        Postgres::start_on(address.into(), false)
+    }
+
+    /// [`Postgres::start`] with a server that refuses whoever does not use TLS, and clients that check its certificate.
+    pub fn start_with_tls(address: impl Into<IpAddr>) -> Postgres {
+        Postgres::start_on(address.into(), true)
+    }
+
+    fn start_on(address: IpAddr, tls: bool) -> Postgres {
         let binaries = newest_binaries();
         let folder = tempfile::Builder::new()
             .prefix("guideway-postgres-")
@@ -38,12 +58,11 @@ impl Postgres {
         let data = folder.path().join("data");
         let password_file = folder.path().join("password");
         std::fs::write(&password_file, PASSWORD).expect("the password can be written");
-        if geteuid().is_root() {
-            check(Command::new("chown").args(["-R", "nobody:nogroup"]).arg(folder.path()));
-        }
+        let certificate = tls.then(|| Certificate::make(folder.path(), NAME));
+        unprivileged::own(folder.path());
         let mut initdb = Command::new("setpriv");
         initdb
-            .args(drop_root())
+            .args(unprivileged::arguments())
             .arg(binaries.join("initdb"))
             .args([
                 "--no-sync",
@@ -54,9 +73,13 @@ impl Postgres {
             ])
             .arg(format!("--pwfile={}", password_file.display()))
             .arg(&data);
-        check(&mut initdb);
+        program::must(&mut initdb);
+        if certificate.is_some() {
+            let only_tls = "hostssl all all all scram-sha-256\n";
+            std::fs::write(data.join("pg_hba.conf"), only_tls).expect("the rules can be written");
+        }
         let port = free_port(address);
-        let mut arguments = drop_root();
+        let mut arguments = unprivileged::arguments();
         arguments.extend([
             binaries.join("postgres").display().to_string(),
             "-D".into(),
@@ -70,11 +93,23 @@ impl Postgres {
             "-c".into(),
             "fsync=off".into(),
         ]);
+        if let Some(made) = &certificate {
+            let files = [("ssl_cert_file", &made.certificate), ("ssl_key_file", &made.key)];
+            let settings = files.map(|(setting, file)| format!("{setting}={}", file.display()));
+            for setting in settings.into_iter().chain(["ssl=on".to_owned()]) {
+                arguments.extend(["-c".to_owned(), setting]);
+            }
+        }
+        let clients = Clients {
+            binaries,
+            trusted: certificate.map(|made| made.certificate),
+        };
         let mut server = Process::start("setpriv", arguments);
         let postgres_address = SocketAddr::new(address, port);
         wait::until("PostgreSQL answers", || {
             assert!(server.exited().is_none(), "PostgreSQL ended:\n{}", server.tail());
-            let answer = client(&binaries, "psql", postgres_address)
+            let answer = clients
+                .command("psql", postgres_address)
                 .args(["-c", "select 1"])
                 .output()
                 .map_err(|error| error.to_string())?;
@@ -85,7 +120,7 @@ impl Postgres {
             }
         });
         Postgres {
-            binaries,
+            clients,
             address: postgres_address,
             server,
             _folder: folder,
@@ -99,7 +134,53 @@ impl Postgres {
 
     /// Runs SQL by `psql` through `server`; the rows without headers, or what went wrong.
     pub fn psql(&self, server: SocketAddr, sql: &str) -> Result<String, String> {
-        let output = client(&self.binaries, "psql", server)
+        self.clients.psql(server, sql)
+    }
+
+    /// [`Postgres::psql`] by a client that uses no TLS.
+    pub fn psql_in_the_clear(&self, server: SocketAddr, sql: &str) -> Result<String, String> {
+        let clients = Clients {
+            trusted: None,
+            ..self.clients.clone()
+        };
+        clients.psql(server, sql)
+    }
+
+    /// Opens a `psql` that stays connected through `server` and runs what it is sent.
+    pub fn psql_session(&self, server: SocketAddr) -> PsqlSession {
+        let mut child = self
+            .clients
+            .command("psql", server)
+            .args(["--no-align", "--tuples-only", "--quiet", "-v", "ON_ERROR_STOP=1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("psql can be started");
+        let stdin = child.stdin.take();
+        PsqlSession { child, stdin }
+    }
+
+    /// Runs `pgbench` through `server` to its end; its report, or what went wrong.
+    pub fn pgbench(&self, server: SocketAddr, arguments: &[&str]) -> Result<String, String> {
+        let output = self
+            .clients
+            .command("pgbench", server)
+            .args(arguments)
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(text(&output))
+        } else {
+            Err(text(&output))
+        }
+    }
+}
+
+impl Clients {
+    fn psql(&self, server: SocketAddr, sql: &str) -> Result<String, String> {
+        let output = self
+            .command("psql", server)
             .args([
                 "--no-align",
                 "--tuples-only",
@@ -118,30 +199,23 @@ impl Postgres {
         }
     }
 
-    /// Opens a `psql` that stays connected through `server` and runs what it is sent.
-    pub fn psql_session(&self, server: SocketAddr) -> PsqlSession {
-        let mut child = client(&self.binaries, "psql", server)
-            .args(["--no-align", "--tuples-only", "--quiet", "-v", "ON_ERROR_STOP=1"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("psql can be started");
-        let stdin = child.stdin.take();
-        PsqlSession { child, stdin }
-    }
-
-    /// Runs `pgbench` through `server` to its end; its report, or what went wrong.
-    pub fn pgbench(&self, server: SocketAddr, arguments: &[&str]) -> Result<String, String> {
-        let output = client(&self.binaries, "pgbench", server)
-            .args(arguments)
-            .output()
-            .map_err(|error| error.to_string())?;
-        if output.status.success() {
-            Ok(text(&output))
-        } else {
-            Err(text(&output))
-        }
+    fn command(&self, program: &str, server: SocketAddr) -> Command {
+        let mut command = Command::new(self.binaries.join(program));
+        command
+            .env("PGHOSTADDR", server.ip().to_string())
+            .env("PGHOST", NAME)
+            .env("PGPORT", server.port().to_string())
+            .env("PGUSER", "postgres")
+            .env("PGDATABASE", "postgres")
+            .env("PGPASSWORD", PASSWORD)
+            .env("PGCONNECT_TIMEOUT", "60")
+            .env("PGGSSENCMODE", "disable")
+            .stdin(Stdio::null());
+        match &self.trusted {
+            Some(trusted) => command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", trusted),
+            None => command.env("PGSSLMODE", "disable"),
+        };
+        command
     }
 }
 
@@ -172,31 +246,6 @@ impl PsqlSession {
     }
 }
 
-fn client(binaries: &Path, program: &str, server: SocketAddr) -> Command {
-    let mut command = Command::new(binaries.join(program));
-    command
-        .env("PGHOST", server.ip().to_string())
-        .env("PGPORT", server.port().to_string())
-        .env("PGUSER", "postgres")
-        .env("PGDATABASE", "postgres")
-        .env("PGPASSWORD", PASSWORD)
-        .env("PGCONNECT_TIMEOUT", "60")
-        .env("PGSSLMODE", "disable")
-        .env("PGGSSENCMODE", "disable")
-        .stdin(Stdio::null());
-    command
-}
-
-/// Arguments of `setpriv` that make its program run as `nobody` if the test is root, and end with it.
-fn drop_root() -> Vec<String> {
-    let mut arguments: Vec<&str> = vec!["--pdeathsig", "INT"];
-    if geteuid().is_root() {
-        arguments.extend(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
-    }
-    arguments.push("--");
-    arguments.into_iter().map(str::to_owned).collect()
-}
-
 /// Debian keeps server programs of each version in a folder that is not on PATH.
 fn newest_binaries() -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
@@ -219,11 +268,6 @@ fn newest_binaries() -> PathBuf {
 fn free_port(address: IpAddr) -> u16 {
     let socket = TcpListener::bind((address, 0)).expect("a loopback address has free ports");
     socket.local_addr().expect("a bound socket has an address").port()
-}
-
-fn check(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", text(&output));
 }
 
 fn text(output: &Output) -> String {

@@ -1,5 +1,5 @@
 //! Promise: a full disk stops writes with a clear error, and nothing else: traffic goes on, and when there is space again
-//! writes go on by themselves.
+//! writes go on by themselves. Needs root, to mount small file systems.
 //!
 //! DESIGN section 9: proposals are refused below a free-space mark, followers included.
 
@@ -10,9 +10,8 @@ use guideway_chaos_tests::{Cluster, Endpoint, manifest, wait};
 /// Room for the free-space mark, the ballast and the store, and little more.
 const MEBIBYTES: u32 = 160;
 
-/// Mounts tmpfs, so it needs root.
 #[test]
-fn needs_root_a_full_disk_stops_writes_and_nothing_else() {
+fn a_full_disk_stops_writes_and_nothing_else() {
     // Dropped in reverse: first the nodes end, then their disks go, then the folder.
     let directory = tempfile::tempdir().expect("a temporary folder can be made");
     let disks: Vec<Tmpfs> = Cluster::data_dirs(directory.path(), 3)

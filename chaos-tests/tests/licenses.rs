@@ -11,16 +11,21 @@ fn licenses_sources_and_bans() {
     let deny = repository::read(DENY.as_ref());
     let allowed = quoted_list(&deny, "allow");
     assert!(!allowed.is_empty(), "{DENY} lists the licences that are allowed");
-    let banned = banned_names(&deny);
+    let banned = bans(&deny);
     assert!(!banned.is_empty(), "{DENY} lists packages that are banned");
     let mut faults = Vec::new();
-    for package in Graph::load().packages() {
+    let graph = Graph::load();
+    for package in graph.packages() {
         let name = &package.name;
         if !is_allowed(&package.license, &allowed) {
             faults.push(format!("{name}: licence {:?} is not in {DENY}", package.license));
         }
-        if banned.contains(name) {
-            faults.push(format!("{name} is banned by {DENY}"));
+        for (_, wrappers) in banned.iter().filter(|(banned, _)| banned == name) {
+            let asking = graph.packages().filter(|other| other.manifest.contains(name));
+            let asking: Vec<&String> = asking.map(|other| &other.name).collect();
+            if !asking.iter().all(|other| wrappers.contains(*other)) || wrappers.is_empty() {
+                faults.push(format!("{name} is banned by {DENY}; {asking:?} ask for it"));
+            }
         }
         let ours = package.source.is_empty();
         let registry = package.source == "registry+https://github.com/rust-lang/crates.io-index";
@@ -53,13 +58,17 @@ fn quoted_list(toml: &str, key: &str) -> Vec<String> {
     strings(list.split(']').next().unwrap_or_default())
 }
 
-/// The `crate` of each entry of `[bans] deny`.
-fn banned_names(toml: &str) -> Vec<String> {
+/// The `crate` of each entry of `[bans] deny`, and its `wrappers`: who may ask for it all the same.
+fn bans(toml: &str) -> Vec<(String, Vec<String>)> {
     let table = toml.split("[bans]").nth(1).unwrap_or_default();
     table
         .lines()
         .filter(|line| line.contains("crate = "))
-        .filter_map(|line| strings(line).into_iter().next())
+        .filter_map(|line| {
+            let wrappers = line.split("wrappers = [").nth(1);
+            let wrappers = wrappers.and_then(|rest| rest.split(']').next()).unwrap_or_default();
+            Some((strings(line).into_iter().next()?, strings(wrappers)))
+        })
         .collect()
 }
 

@@ -1,4 +1,6 @@
 //! Promise: a real PostgreSQL works behind a TCPRoute, through every node, while another node dies and comes back.
+//!
+//! Needs PostgreSQL, as Debian packages it: psql, pgbench and the server. As root, the server runs as `nobody`.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +9,8 @@ use guideway_chaos_tests::postgres::Postgres;
 use guideway_chaos_tests::wait::StopOnDrop;
 use guideway_chaos_tests::{Cluster, manifest};
 
-/// Needs Debian's postgresql package (psql, pgbench and the server); as root the server runs as `nobody`.
 #[test]
-fn needs_postgres_transactions_through_every_node_and_through_a_loss() {
+fn transactions_through_every_node_and_through_a_loss() {
     let mut cluster = Cluster::start();
     let postgres = Postgres::start(cluster.addresses().endpoint(0));
     let port = cluster.free_port();
