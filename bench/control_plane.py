@@ -6,6 +6,7 @@ Starts a real three-node cluster on loopback with `guideway demo` and prints one
   commit_ms          median and p99 of a write through each node, in turn
   change_active_ms   one endpoint of one route changed, until a new session through the slowest of the three
                      nodes reaches the new endpoint (one route alone, and with --routes others beside it)
+  tables_built       tables that each node built for one such change
   resident_mib       of each node with all routes in place
   restart_ready_s    a node killed and started again, until /readyz answers 200
 
@@ -35,6 +36,7 @@ ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/default/tcproutes"
 BACKEND = "/apis/guideway.dev/v1alpha1/namespaces/default/backends"
 LISTENERS_PER_GATEWAY = 50
 FIRST_PORT = 20000
+TABLES_BUILT = "guideway_node_plan_tables_built_total"
 
 
 class Api:
@@ -202,6 +204,17 @@ def ready(url):
         return False
 
 
+def counter(node, name):
+    """The value of a counter without labels on a node's metrics page."""
+    at = urllib.parse.urlparse(node["metrics"])
+    link = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    link.request("GET", at.path)
+    for line in link.getresponse().read().decode().splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[1])
+    return 0.0
+
+
 def restart(node):
     argv = Path(f"/proc/{node['pid']}/cmdline").read_bytes().split(b"\0")[:-1]
     os.kill(node["pid"], signal.SIGKILL)
@@ -245,7 +258,10 @@ def main():
         out["routes"] = o.routes
         out["adding_s"] = round(time.monotonic() - start, 1)
         time.sleep(3)
+        built = [counter(n, TABLES_BUILT) for n in cluster["nodes"]]
         out[f"change_active_ms_beside_{o.routes}"] = figures(change.measure(o.changes))
+        after = [counter(n, TABLES_BUILT) for n in cluster["nodes"]]
+        out["tables_built"] = [round((b - a) / o.changes, 2) for a, b in zip(built, after)]
         out["resident_mib"] = [resident_mib(n["pid"]) for n in cluster["nodes"]]
         out["restart_ready_s"] = restart(cluster["nodes"][-1])
         print(json.dumps(out, indent=1))

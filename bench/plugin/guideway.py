@@ -15,8 +15,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve()
 BINARY = Path(os.environ.get("GUIDEWAY", HERE.parents[2] / "target/release/guideway"))
 API_PORT = int(os.environ.get("GUIDEWAY_API_PORT", "7443"))
-GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
-ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/tcproutes"
+GATEWAY_API = "/apis/gateway.networking.k8s.io/v1/namespaces/default"
+GATEWAYS = f"{GATEWAY_API}/gateways"
+PROTOCOLS = {"tcp": "TCP", "udp": "UDP", "sni": "TLS"}
 BACKENDS = "/apis/guideway.dev/v1alpha1/namespaces/default/backends"
 
 
@@ -25,20 +26,36 @@ def split(address):
     return host, int(port)
 
 
-def manifests(number, listen, backends):
-    """The three objects of one route, each with the collection it belongs to."""
+def backend_and_route(name, mode, backends, gateway, hostname=None):
+    """A Backend and the route that leads to it, each with the collection it belongs to."""
+    kind = f"{PROTOCOLS[mode]}Route"
+    backend = {"apiVersion": "guideway.dev/v1alpha1", "kind": "Backend", "metadata": {"name": name},
+               "spec": {"endpoints": [dict(zip(("ip", "port"), split(b))) for b in backends]}}
+    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind, "metadata": {"name": name},
+             "spec": {"parentRefs": [{"name": gateway}],
+                      "rules": [{"backendRefs": [{"group": "guideway.dev", "kind": "Backend", "name": name}]}]}}
+    if hostname:
+        route["spec"]["hostnames"] = [hostname]
+    return [(BACKENDS, backend), (f"{GATEWAY_API}/{kind.lower()}s", route)]
+
+
+def manifests(number, mode, listen, backends, sni=None):
+    """The objects of one listener, each with the collection it belongs to."""
     name = f"route-{number}"
     host, port = split(listen)
-    backend = {"apiVersion": "guideway.dev/v1alpha1", "kind": "Backend", "metadata": {"name": name},
-               "spec": {"endpoints": [dict(zip(("address", "port"), split(b))) for b in backends]}}
-    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "TCPRoute", "metadata": {"name": name},
-             "spec": {"parentRefs": [{"name": name}],
-                      "rules": [{"backendRefs": [{"group": "guideway.dev", "kind": "Backend", "name": name}]}]}}
+    if sni:
+        objects = [o for place, (hostname, to) in enumerate(sni.items())
+                   for o in backend_and_route(f"{name}-{place}", mode, to, name, hostname)]
+    else:
+        objects = backend_and_route(name, mode, backends, name)
+    listener = {"name": "main", "protocol": PROTOCOLS[mode], "port": port}
+    if mode == "sni":
+        listener["tls"] = {"mode": "Passthrough"}
     gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": name},
                "spec": {"gatewayClassName": "guideway", "addresses": [{"type": "IPAddress", "value": host}],
-                        "listeners": [{"name": "main", "protocol": "TCP", "port": port}]}}
+                        "listeners": [listener]}}
     # The listener last: when it answers, everything behind it is there.
-    return [(BACKENDS, backend), (ROUTES, route), (GATEWAYS, gateway)]
+    return [*objects, (GATEWAYS, gateway)]
 
 
 def send(method, path, body=None):
@@ -77,13 +94,13 @@ def apply_file(path):
     """What the started session runs beside the node: waits for it, sends what the file holds, ends."""
     wait_ready()
     for number, route in enumerate(json.loads(Path(path).read_text())):
-        for collection, body in manifests(number, route["listen"], route["backends"]):
+        for collection, body in manifests(number, **route):
             put(collection, body)
 
 
 class Guideway:
     name = "guideway"
-    modes = ("tcp",)
+    modes = ("tcp", "udp", "sni")
     can_reload = True
     can_failover = True
     no_redispatch_option = True
@@ -102,7 +119,7 @@ class Guideway:
             "[access_log]", 'to = "off"',
             "[log]", 'level = "warn"',
         ]
-        routes = [{"listen": r.listen, "backends": r.backends} for r in s.routes]
+        routes = [{"mode": s.mode, "listen": r.listen, "backends": r.backends, "sni": r.sni} for r in s.routes]
         return {"guideway.toml": "\n".join(config) + "\n", "routes.json": json.dumps(routes)}
 
     def argv(self, s):
@@ -113,11 +130,11 @@ class Guideway:
 
     def reload(self, s, run):
         number = len(s.routes) - 1
-        for collection, body in manifests(number, s.routes[-1].listen, s.routes[-1].backends):
+        for collection, body in manifests(number, s.mode, s.routes[-1].listen, s.routes[-1].backends):
             put(collection, body)
 
     def add_backend(self, s, run, addr):
-        collection, body = manifests(0, s.routes[0].listen, [*s.routes[0].backends, addr])[0]
+        collection, body = manifests(0, s.mode, s.routes[0].listen, [*s.routes[0].backends, addr])[0]
         put(collection, body)
 
 
