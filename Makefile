@@ -1,6 +1,6 @@
 # The two commands of this house are `make demo` and `make test`. What they do is in scripts/.
 
-.PHONY: demo test soak generate deny
+.PHONY: demo test soak conformance generate deny
 
 demo: ## Build, then start three nodes on 127.0.0.1-3 with demo endpoints
 	@scripts/demo.sh
@@ -11,8 +11,11 @@ test: ## Install what the tests need and run all of them
 soak: ## The long forms of the tests
 	@scripts/soak.sh
 
+conformance: ## Run the Gateway API's conformance suite and write its report to docs/conformance
+	@scripts/conformance.sh --report
+
 generate: ## Write the files that are generated from code
-	@cargo build --package guideway-node && scripts/generated.sh
+	@cargo build --package guideway-node && cargo build --package guideway-model --example schemas && scripts/generated.sh
 
 deny: ## Check advisories, licences and bans with cargo-deny
 	@scripts/deny.sh

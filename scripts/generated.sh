@@ -40,6 +40,12 @@ EOF
 generated docs/config.md config_page
 generated docs/metrics.md "$guideway" metrics-reference
 python3 maglev/testdata/vectors.py --"${mode#--}"
+schemas="${CARGO_TARGET_DIR:-target}/debug/examples/schemas"
+if [[ $mode == --check ]]; then
+  "$schemas" --check docs/schemas || stale+=(docs/schemas)
+else
+  "$schemas" docs/schemas
+fi
 
 if [[ ${#stale[@]} -gt 0 ]]; then
   echo "not up to date: ${stale[*]}; run: make generate" >&2

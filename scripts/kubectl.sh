@@ -23,14 +23,11 @@ if [[ -x $built ]] && recent_enough "$built"; then
   exit
 fi
 
-go=$(command -v go || true)
-[[ -z $go && -x /usr/local/go/bin/go ]] && go=/usr/local/go/bin/go
-if [[ -z $go ]]; then
+if ! go=$(scripts/go.sh); then
   cat >&2 <<EOF
-kubectl 1.$oldest_minor or newer is needed by the tests, and neither it nor Go is on PATH. Install one of:
+kubectl 1.$oldest_minor or newer is needed by the tests; it is not on PATH, and there is no Go to build it with. Install:
   Debian 13 and newer:  apt-get install -y --no-install-recommends kubernetes-client
   any machine:          https://kubernetes.io/docs/tasks/tools/install-kubectl-linux/
-  Go 1.23 or newer:     https://go.dev/doc/install (kubectl is then built from its Go module)
 EOF
   exit 1
 fi

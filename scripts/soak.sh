@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Runs the long forms of the tests: the same tests, told by GUIDEWAY_SOAK to go on for longer. Hours, not minutes.
+# The long forms of the tests: a million entries through the store, and the tests of real clusters again and again
+# (GUIDEWAY_SOAK_ROUNDS, 20). Needs what `make test` installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/prerequisites.sh
 KUBECTL=$(scripts/kubectl.sh)
-export KUBECTL GUIDEWAY_SOAK=1
+export KUBECTL
 cargo build --workspace --all-targets --locked
-cargo test --workspace --locked --no-fail-fast -- --test-threads=2
+GUIDEWAY_SOAK_ENTRIES=1000000 cargo test --package guideway-consensus --lib --locked bounded
+for ((round = 1; round <= ${GUIDEWAY_SOAK_ROUNDS:-20}; round++)); do
+  echo "==> round $round"
+  cargo test --package guideway-chaos-tests --locked -- --test-threads=2
+done
