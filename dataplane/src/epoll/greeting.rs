@@ -16,8 +16,7 @@ use crate::core::hello::{self, Greeting, Version};
 use crate::core::reason::CloseReason;
 use crate::core::session::{Event, Session, Side};
 use crate::core::slab::Key;
-use crate::core::wheel::Link;
-use crate::epoll::record::{Dial, Flight, Kept, Port, Record};
+use crate::epoll::record::{Dial, Flight, Kept, Record};
 use crate::epoll::sealed::{Flushed, flush};
 use crate::epoll::sessions::Sessions;
 use crate::epoll::tls::{Stage, Tls};
@@ -36,20 +35,8 @@ impl Sessions {
     pub(super) fn greet_client(&mut self, door: &Rc<Door>, socket: OwnedFd, client: SocketAddr) {
         let account = self.ledger.await_listener(&door.tally, client);
         let (machine, ops) = Session::greet();
-        let record = Record {
-            machine,
-            account,
-            terms: Rc::clone(&door.terms),
-            stall: None,
-            heard: None,
-            link: Link::default(),
-            queued: false,
-            client: Port::client(socket),
-            endpoint: None,
-            flights: [Flight::Empty, Flight::Empty],
-            dial: None,
-            tls: Some(Box::new(Tls::new(door, self.ledger.now))),
-        };
+        let mut record = Record::new(machine, account, &door.terms, socket);
+        record.tls = Some(Box::new(Tls::new(door, self.ledger.now)));
         self.begin(record, ops);
     }
 

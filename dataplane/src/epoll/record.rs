@@ -62,6 +62,24 @@ pub(super) struct Dial {
 }
 
 impl Record {
+    /// A session that has done nothing yet.
+    pub(super) fn new(machine: Session, account: Account, terms: &Rc<Terms>, client: OwnedFd) -> Record {
+        Record {
+            machine,
+            account,
+            terms: Rc::clone(terms),
+            stall: None,
+            heard: None,
+            link: Link::default(),
+            queued: false,
+            client: Port::client(client),
+            endpoint: None,
+            flights: [Flight::Empty, Flight::Empty],
+            dial: None,
+            tls: None,
+        }
+    }
+
     /// The port of a side, if it has one at this moment.
     pub(super) fn port(&mut self, side: Side) -> Option<&mut Port> {
         match side {

@@ -14,7 +14,7 @@ use crate::core::reason::CloseReason;
 use crate::core::selection::{Attempt, ConnectFailure};
 use crate::core::session::{Event, Op, Ops, Session, Side, State};
 use crate::core::slab::{Key, Slab};
-use crate::core::wheel::{Link, Wheel};
+use crate::core::wheel::Wheel;
 use crate::epoll::record::{Dial, Flight, Port, Ready, Record};
 use crate::epoll::reserve::Reserve;
 use crate::epoll::sealed;
@@ -89,24 +89,12 @@ impl Sessions {
             }
         };
         let (machine, ops) = Session::start(attempt);
-        let record = Record {
-            machine,
-            account,
-            terms: Rc::clone(&lane.terms),
-            stall: None,
-            heard: None,
-            link: Link::default(),
-            queued: false,
-            client: Port::client(socket),
-            endpoint: None,
-            flights: [Flight::Empty, Flight::Empty],
-            dial: Some(Dial {
-                lane: Rc::clone(lane),
-                hash,
-                attempt,
-            }),
-            tls: None,
-        };
+        let mut record = Record::new(machine, account, &lane.terms, socket);
+        record.dial = Some(Dial {
+            lane: Rc::clone(lane),
+            hash,
+            attempt,
+        });
         self.begin(record, ops);
     }
 

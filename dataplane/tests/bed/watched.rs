@@ -18,6 +18,21 @@ pub(crate) struct Watched {
     pub(crate) log: tempfile::NamedTempFile,
 }
 
+/// A configuration with an access log of its own, whose metrics are kept.
+pub(crate) fn logged(engine: Engine, change: impl FnOnce(&mut Config)) -> (Config, tempfile::NamedTempFile) {
+    kept();
+    let log = tempfile::NamedTempFile::new().expect("log");
+    let mut config = Config {
+        access_log: AccessLogConfig {
+            target: AccessLogTarget::File(log.path().into()),
+            open_lines: false,
+        },
+        ..config(engine)
+    };
+    change(&mut config);
+    (config, log)
+}
+
 impl Watched {
     pub(crate) fn start(engine: Engine, shares: Option<&[Share]>, change: impl FnOnce(&mut Config)) -> Watched {
         Watched::with_listener(engine, change, |key| plans::listener(key, shares))
@@ -29,16 +44,7 @@ impl Watched {
         change: impl FnOnce(&mut Config),
         listener: impl FnOnce(SocketKey) -> Listener,
     ) -> Watched {
-        kept();
-        let log = tempfile::NamedTempFile::new().expect("log");
-        let mut config = Config {
-            access_log: AccessLogConfig {
-                target: AccessLogTarget::File(log.path().into()),
-                open_lines: false,
-            },
-            ..config(engine)
-        };
-        change(&mut config);
+        let (config, log) = logged(engine, change);
         let bed = Bed::start(config);
         let port = Port::reserve();
         bed.activate(plans::plan(1, &[listener(port.loopback_key())]));

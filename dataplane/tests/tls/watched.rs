@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use guideway_dataplane::{AccessLogConfig, AccessLogTarget, Config, Engine};
+use guideway_dataplane::{Config, Engine};
 use guideway_model::plan::{Certificate, TlsHandling, TlsListener};
 use rustls::ClientConfig;
 use rustls::version::TLS12;
@@ -15,7 +15,8 @@ use crate::bed::recorder::kept;
 use crate::bed::tls::{
     self, Authority, Client, TlsBed, VERSIONS, client_hello, listener, route, say_goodbye, terminate,
 };
-use crate::bed::{ENGINES, config, eventually, plans, read_to_end};
+use crate::bed::watched::logged;
+use crate::bed::{ENGINES, eventually, plans, read_to_end};
 
 /// A TLS port whose metrics and lines are its own: they carry its test's name.
 struct Watched {
@@ -31,16 +32,7 @@ impl Watched {
         listeners: &[TlsListener],
         change: impl FnOnce(&mut Config),
     ) -> Watched {
-        kept();
-        let log = tempfile::NamedTempFile::new().expect("log");
-        let mut config = Config {
-            access_log: AccessLogConfig {
-                target: AccessLogTarget::File(log.path().into()),
-                open_lines: false,
-            },
-            ..config(engine)
-        };
-        change(&mut config);
+        let (config, log) = logged(engine, change);
         let mut listeners = listeners.to_vec();
         for listener in &mut listeners {
             listener.name.gateway = word.into();
