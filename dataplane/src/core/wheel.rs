@@ -5,6 +5,8 @@
 //! the wheel's horizon is put into its last slot. Whoever takes an entry looks at the real deadline and arms again if
 //! it has not come; that is also how a session moves its deadline with each byte without touching the wheel.
 
+use std::cell::Cell;
+
 use crate::core::time::Micros;
 
 /// Microseconds of a tick, as a power of two: 16.4 ms.
@@ -52,6 +54,19 @@ pub struct Wheel {
     occupied: [u64; WORDS],
     /// The tick whose slot is taken from next.
     cursor: u64,
+    /// What a search of `occupied` would find. The wheel is asked in every round of events and changes in few of them.
+    next: Cell<Next>,
+}
+
+/// The first tick after the cursor whose slot holds something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It has to be searched for.
+    Unknown,
+    /// Every other slot is empty.
+    Never,
+    /// This one.
+    At(u64),
 }
 
 impl Wheel {
@@ -61,6 +76,7 @@ impl Wheel {
             heads: vec![NONE; SLOTS].into_boxed_slice(),
             occupied: [0; WORDS],
             cursor: now.0 >> TICK_BITS,
+            next: Cell::new(Next::Never),
         }
     }
 
@@ -85,6 +101,11 @@ impl Wheel {
         }
         self.heads[slot] = index;
         self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.next.set(match self.next.get() {
+            Next::Unknown => Next::Unknown,
+            Next::Never => Next::At(tick),
+            Next::At(next) => Next::At(next.min(tick)),
+        });
     }
 
     /// Takes `index` out, if it is in.
@@ -104,6 +125,9 @@ impl Wheel {
         }
         if self.heads[slot] == NONE {
             self.occupied[slot / 64] &= !(1 << (slot % 64));
+            if matches!(self.next.get(), Next::At(tick) if slot_of(tick) == slot) {
+                self.next.set(Next::Unknown);
+            }
         }
     }
 
@@ -120,6 +144,9 @@ impl Wheel {
                 return None;
             }
             self.cursor = self.next_occupied().map_or(target, |tick| tick.min(target));
+            if matches!(self.next.get(), Next::At(tick) if tick <= self.cursor) {
+                self.next.set(Next::Unknown);
+            }
         }
     }
 
@@ -135,6 +162,16 @@ impl Wheel {
 
     /// The first tick after the cursor whose slot holds something.
     fn next_occupied(&self) -> Option<u64> {
+        if self.next.get() == Next::Unknown {
+            self.next.set(self.search().map_or(Next::Never, Next::At));
+        }
+        match self.next.get() {
+            Next::At(tick) => Some(tick),
+            Next::Never | Next::Unknown => None,
+        }
+    }
+
+    fn search(&self) -> Option<u64> {
         let start = self.cursor + 1;
         let first = slot_of(start);
         for step in 0..=WORDS {
@@ -237,6 +274,30 @@ mod tests {
         assert_eq!(due(&mut wheel, &mut links, Micros(10 * TICK)), BTreeSet::new());
         assert_eq!(due(&mut wheel, &mut links, Micros(11 * TICK)), BTreeSet::from([1, 3]));
         assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn the_next_deadline_follows_every_change() {
+        let mut wheel = Wheel::new(Micros(0));
+        let mut links = vec![Link::default(); 4];
+        let next = |wheel: &Wheel| wheel.next_deadline().map(|deadline| deadline.0 / TICK);
+        assert_eq!(next(&wheel), None);
+        for (index, tick, expected) in [(0, 30, 31), (1, 10, 11), (2, 20, 11), (3, 10, 11)] {
+            wheel.arm(&mut links, index, Micros(tick * TICK));
+            assert_eq!(next(&wheel), Some(expected));
+        }
+        for (index, expected) in [(3, Some(11)), (1, Some(21)), (0, Some(21))] {
+            wheel.disarm(&mut links, index);
+            assert_eq!(next(&wheel), expected);
+        }
+        assert_eq!(due(&mut wheel, &mut links, Micros(15 * TICK)), BTreeSet::new());
+        assert_eq!(next(&wheel), Some(21));
+        wheel.arm(&mut links, 1, Micros(16 * TICK));
+        assert_eq!(next(&wheel), Some(17));
+        assert_eq!(due(&mut wheel, &mut links, Micros(17 * TICK)), BTreeSet::from([1]));
+        assert_eq!(next(&wheel), Some(21));
+        assert_eq!(due(&mut wheel, &mut links, Micros(21 * TICK)), BTreeSet::from([2]));
+        assert_eq!(next(&wheel), None);
     }
 
     #[test]
