@@ -132,7 +132,7 @@ impl Table {
     /// The row of a hash: its upper 32 bits as a fraction of the rows. Rows differ in likelihood by one part in 6 500
     /// at the largest size and in 65 000 at the default. Needs no division and no number wider than 64 bits, so a
     /// packet program in the kernel can do the same.
-    fn row(&self, hash: u64) -> usize {
+    pub fn row(&self, hash: u64) -> usize {
         (((hash >> 32) * u64::from(self.size.get())) >> 32) as usize
     }
 }

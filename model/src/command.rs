@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::meta::{Uid, UnixMillis};
 use crate::node::{BindResult, Incarnation, NodeFacts, NodeId, SocketKey};
 use crate::object::{Object, ObjectKey};
+use crate::pin::PinBatch;
 
 /// A command with the time the leader stamped on it when it proposed it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,6 +105,38 @@ pub enum Command {
         incarnation: Incarnation,
         /// `None` forgets the group (closed).
         binds: Vec<(SocketKey, Option<BindResult>)>,
+    },
+    /// The data plane of a node runs the prepared generation, and every pin that its sessions need is committed.
+    Prepared {
+        /// Which node.
+        node: NodeId,
+        /// This start of it.
+        incarnation: Incarnation,
+        /// The prepared generation.
+        generation: u64,
+    },
+    /// The leader no longer waits for a node that makes no progress in preparing.
+    PassOver {
+        /// Which node.
+        node: NodeId,
+        /// The prepared generation.
+        generation: u64,
+    },
+    /// Pins that a node needs, and that it needs no more.
+    Pins(PinBatch),
+    /// Ends the pins of lost holders and the graces whose time is over.
+    Expire {
+        /// What ended before this.
+        before: UnixMillis,
+    },
+    /// What is left to drain, by node; the leader says so for each drain that is under way.
+    ReportDrain {
+        /// The Drain.
+        name: String,
+        /// Its uid; a report about an older one of the name is refused.
+        uid: Uid,
+        /// Sessions left on each node.
+        remaining: BTreeMap<NodeId, u64>,
     },
     /// The addresses of DNS-named endpoints that resolved to something new.
     SetResolved {

@@ -23,13 +23,23 @@ pub(crate) use manifests::{
 };
 
 /// A cluster of one node, `a`, that is live in incarnation 1.
+///
+/// Its nodes prepare at once whatever is to be prepared, unless it is told otherwise.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) state: State,
+    /// Whether nodes prepare only when a test says so.
+    pub(crate) by_hand: bool,
+    level: u32,
     seconds: u64,
     uids: u64,
 }
 
 pub(crate) fn facts(name: &str) -> NodeFacts {
+    facts_at(State::LEVEL, name)
+}
+
+pub(crate) fn facts_at(level: u32, name: &str) -> NodeFacts {
     NodeFacts {
         name: name.to_owned(),
         peer_address: "192.0.2.1:7000".to_owned(),
@@ -37,27 +47,38 @@ pub(crate) fn facts(name: &str) -> NodeFacts {
         metrics_url: String::new(),
         data_address: Some("192.0.2.1".parse().expect("an address")),
         version: "0.1.0".to_owned(),
-        level: 1,
+        level,
     }
 }
 
 pub(crate) fn init_cluster() -> Command {
+    init_cluster_at(State::LEVEL)
+}
+
+pub(crate) fn init_cluster_at(level: u32) -> Command {
     Command::InitCluster {
         cluster: Uid("cluster".to_owned()),
         hash_seed: *b"0123456789abcdef",
         uids: [Uid("namespace-default".to_owned()), Uid("class-guideway".to_owned())],
-        node: facts("a"),
+        node: facts_at(level, "a"),
     }
 }
 
 impl World {
     pub(crate) fn new() -> World {
+        World::at_level(State::LEVEL)
+    }
+
+    /// Of nodes that support this cluster level.
+    pub(crate) fn at_level(level: u32) -> World {
         let mut world = World {
             state: State::default(),
+            by_hand: false,
+            level,
             seconds: 1_000_000,
             uids: 0,
         };
-        assert_eq!(world.apply(init_cluster()), Outcome::NodeId(NodeId(1)));
+        assert_eq!(world.apply(init_cluster_at(level)), Outcome::NodeId(NodeId(1)));
         world.node_up(1, 1, "a");
         world
     }
@@ -69,10 +90,65 @@ impl World {
     }
 
     pub(crate) fn apply_in_same_second(&mut self, command: Command) -> Outcome {
+        let outcome = self.propose(command);
+        while !self.by_hand && self.state.prepared_generation().is_some() {
+            self.prepare();
+        }
+        outcome
+    }
+
+    fn propose(&mut self, command: Command) -> Outcome {
         self.state.apply(Proposal {
             time: UnixMillis(self.seconds * 1000),
             command,
         })
+    }
+
+    /// Every live node prepares what is prepared, in the same second.
+    pub(crate) fn prepare(&mut self) {
+        for command in preparations(&self.state) {
+            assert_eq!(self.propose(command), Outcome::Done);
+        }
+    }
+
+    /// Seconds go by.
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.seconds += seconds;
+    }
+
+    /// A start of a node says that it has prepared what is prepared.
+    pub(crate) fn prepared(&mut self, node: u64, incarnation: u64) -> Outcome {
+        let generation = self.state.prepared_generation().unwrap_or_default();
+        self.apply(Command::Prepared {
+            node: NodeId(node),
+            incarnation: Incarnation(incarnation),
+            generation,
+        })
+    }
+
+    pub(crate) fn pass_over(&mut self, node: u64) -> Outcome {
+        let generation = self.state.prepared_generation().unwrap_or_default();
+        self.apply(Command::PassOver {
+            node: NodeId(node),
+            generation,
+        })
+    }
+
+    pub(crate) fn node_down(&mut self, node: u64, incarnation: u64) -> Outcome {
+        self.apply(Command::NodeDown {
+            node: NodeId(node),
+            incarnation: Incarnation(incarnation),
+        })
+    }
+
+    /// The leader ends what is over by now.
+    pub(crate) fn expire(&mut self) -> Outcome {
+        let before = UnixMillis((self.seconds + 1) * 1000);
+        self.apply(Command::Expire { before })
+    }
+
+    fn facts(&self, name: &str) -> NodeFacts {
+        facts_at(self.level, name)
     }
 
     pub(crate) fn seconds(&self) -> i64 {
@@ -104,14 +180,15 @@ impl World {
         let outcome = self.apply(Command::NodeUp {
             node: NodeId(node),
             incarnation: Incarnation(incarnation),
-            facts: facts(name),
+            facts: self.facts(name),
         });
         assert_eq!(outcome, Outcome::Done);
     }
 
     /// Joins and starts a node in incarnation 1.
     pub(crate) fn add_node(&mut self, name: &str) -> u64 {
-        let Outcome::NodeId(NodeId(id)) = self.apply(Command::JoinNode { node: facts(name) }) else {
+        let node = self.facts(name);
+        let Outcome::NodeId(NodeId(id)) = self.apply(Command::JoinNode { node }) else {
             panic!("{name} may not join");
         };
         self.node_up(id, 1, name);
@@ -180,6 +257,20 @@ impl World {
         assert_eq!(route.parents.len(), 1, "{route:?}");
         route.parents[0].clone()
     }
+}
+
+/// What the live nodes have to say so that the prepared generation becomes active.
+pub(crate) fn preparations(state: &State) -> Vec<Command> {
+    let generation = state.prepared_generation();
+    let nodes = state.preparing_nodes().into_iter();
+    let commands = nodes.filter_map(|node| {
+        Some(Command::Prepared {
+            node,
+            incarnation: state.node(node)?.incarnation?,
+            generation: generation?,
+        })
+    });
+    commands.collect()
 }
 
 pub(crate) fn stored(outcome: Outcome) -> Object {

@@ -41,6 +41,8 @@ pub enum Kind {
     ClientTrafficPolicy,
     /// guideway.dev/v1alpha1 BackendTrafficPolicy
     BackendTrafficPolicy,
+    /// guideway.dev/v1alpha1 Drain
+    Drain,
 }
 
 /// How the API names a kind.
@@ -259,6 +261,18 @@ const KINDS: &[KindInfo] = &[
         singular: "backendtrafficpolicy",
         short_names: &["btp"],
         namespaced: true,
+        has_status: true,
+    },
+    KindInfo {
+        kind: Kind::Drain,
+        group: "guideway.dev",
+        version: "v1alpha1",
+        accepted_versions: &[],
+        name: "Drain",
+        plural: "drains",
+        singular: "drain",
+        short_names: &[],
+        namespaced: false,
         has_status: true,
     },
 ];

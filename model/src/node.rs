@@ -129,8 +129,12 @@ pub struct NodeFigures {
     pub applied_index: u64,
     /// Live sessions on its data plane.
     pub sessions: u64,
-    /// Generation of the plan its data plane runs.
+    /// Generation of the tables that every relay thread of its data plane runs.
     pub plan_generation: u64,
+    /// Generation of the tables that are active in the state it has applied.
+    pub active_generation: u64,
+    /// Generation of the tables that are prepared in it, if any are.
+    pub prepared_generation: Option<u64>,
 }
 
 /// A member as the API shows it.

@@ -15,7 +15,7 @@ use crate::meta::{self, ObjectMeta};
 use crate::outcome::Cause;
 use crate::resource::rules::{IMMUTABLE, Rules};
 use crate::resource::{
-    AnyPolicy, AnyRoute, Backend, BackendTlsPolicy, BackendTrafficPolicy, ClientTrafficPolicy, ConfigMap,
+    AnyPolicy, AnyRoute, Backend, BackendTlsPolicy, BackendTrafficPolicy, ClientTrafficPolicy, ConfigMap, Drain,
     EndpointSlice, Gateway, GatewayClass, ListenerSet, Namespace, PolicyStatus, ReferenceGrant, RouteStatus, Secret,
     Service, TcpRoute, TlsRoute, UdpRoute,
 };
@@ -73,6 +73,8 @@ pub enum Object {
     ClientTrafficPolicy(Arc<ClientTrafficPolicy>),
     /// guideway.dev/v1alpha1
     BackendTrafficPolicy(Arc<BackendTrafficPolicy>),
+    /// guideway.dev/v1alpha1
+    Drain(Arc<Drain>),
 }
 
 /// What to do with fields that the type does not have, or has twice (Kubernetes `fieldValidation`).
@@ -116,6 +118,7 @@ impl Object {
             Object::Backend(_) => Kind::Backend,
             Object::ClientTrafficPolicy(_) => Kind::ClientTrafficPolicy,
             Object::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
+            Object::Drain(_) => Kind::Drain,
         }
     }
 

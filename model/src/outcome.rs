@@ -97,4 +97,11 @@ pub enum Refusal {
     AlreadyInitialised,
     /// A node of this name is a member already; names are how operators tell nodes apart.
     NodeNameTaken(String),
+    /// The command may not be used yet: some member would not know it.
+    LevelTooLow {
+        /// The cluster level that has it.
+        needed: u32,
+        /// The one in force.
+        level: u32,
+    },
 }

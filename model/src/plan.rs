@@ -5,19 +5,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use guideway_maglev::{Seed, Table};
+use serde::{Deserialize, Serialize};
 
 use crate::node::SocketKey;
 
+mod choice;
 mod compile;
 mod draft;
-mod memory;
-mod pool;
+pub(crate) mod memory;
+pub(crate) mod pool;
 mod settings;
 mod tls;
 mod workers;
 
+pub use choice::{Affinity, AffinityKind, Choice, KeyKind, NoChoice, Phase, Replication, Why};
 pub use compile::{compile, compile_on};
-pub use pool::{Entry, Pool, PoolId, Upstream};
+pub(crate) use pool::undrained;
+pub use pool::{Entry, Pool, PoolId, Standing, Upstream};
 pub use settings::{BackendSettings, ClientSettings, Keepalive, UdpSettings};
 pub use tls::{BackendTls, Certificate, HostPattern, Roots, Specificity, TlsHandling, TlsListener, TlsPort, Unmatched};
 
@@ -26,8 +30,10 @@ use memory::Memory;
 /// Everything a data plane needs. Immutable; unchanged tables are shared with the plan before it.
 #[derive(Clone)]
 pub struct Plan {
-    /// Rises with every plan that differs: the state's revision it was compiled from.
+    /// Generation of the tables that are active.
     pub generation: u64,
+    /// Generation of the tables that are prepared, if any are.
+    pub prepared: Option<u64>,
     /// Key of the flow hash.
     pub seed: Seed,
     /// One per socket group, ordered by socket.
@@ -66,7 +72,7 @@ pub struct OpaqueListener {
 }
 
 /// Which listener of which Gateway or ListenerSet.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ListenerName {
     /// Namespace of the Gateway or ListenerSet.
     pub namespace: String,
@@ -92,6 +98,7 @@ impl Plan {
     pub fn new(generation: u64, seed: Seed, listeners: Vec<Listener>) -> Plan {
         Plan {
             generation,
+            prepared: None,
             seed,
             listeners,
             memory: None,
@@ -104,10 +111,34 @@ impl Plan {
         self.tables().difference(&before).count()
     }
 
+    /// The plan with nothing of what lost nodes had: every unknown key is chosen by the active tables.
+    pub fn without_past(mut self) -> Plan {
+        for listener in &mut self.listeners {
+            match &mut listener.service {
+                ListenerService::Opaque(listener) => listener.route.iter_mut().for_each(Route::forget_past),
+                ListenerService::Tls(port) => {
+                    let listeners = Arc::make_mut(port).listeners.iter_mut();
+                    let routes = listeners.flat_map(|listener| &mut listener.routes);
+                    routes.for_each(|(_, route)| route.forget_past());
+                }
+            }
+        }
+        self
+    }
+
     /// The distinct tables, by address.
     fn tables(&self) -> BTreeSet<*const Table> {
         let routes = self.listeners.iter().flat_map(|listener| listener.service.routes());
-        routes.map(|route| Arc::as_ptr(&route.pool.table)).collect()
+        let tables = routes.flat_map(|route| route.pool.tables());
+        tables.map(Arc::as_ptr).collect()
+    }
+}
+
+impl Route {
+    fn forget_past(&mut self) {
+        if !self.pool.past.is_empty() {
+            Arc::make_mut(&mut self.pool).past.clear();
+        }
     }
 }
 
@@ -127,7 +158,9 @@ impl ListenerService {
 /// Plans are equal when they say the same; what they remember does not count.
 impl PartialEq for Plan {
     fn eq(&self, other: &Plan) -> bool {
-        self.generation == other.generation && self.seed == other.seed && self.listeners == other.listeners
+        (self.generation, self.prepared) == (other.generation, other.prepared)
+            && self.seed == other.seed
+            && self.listeners == other.listeners
     }
 }
 
@@ -137,6 +170,7 @@ impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan")
             .field("generation", &self.generation)
+            .field("prepared", &self.prepared)
             .field("listeners", &self.listeners)
             .finish_non_exhaustive()
     }

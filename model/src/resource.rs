@@ -11,6 +11,7 @@ mod blob;
 mod client_traffic_policy;
 mod config_map;
 mod data;
+mod drain;
 mod endpoint_slice;
 mod gateway;
 mod gateway_class;
@@ -35,7 +36,8 @@ pub use backend_tls_policy::{
     BackendTlsPolicy, BackendTlsPolicySpec, BackendTlsValidation, SubjectAltName, SubjectAltNameType,
 };
 pub use backend_traffic_policy::{
-    BackendTcpTimeout, BackendTimeout, BackendTrafficPolicy, BackendTrafficPolicySpec, BackendUdp, UdpMode,
+    AffinityReplication, AffinityType, BackendAffinity, BackendTcpTimeout, BackendTimeout, BackendTrafficPolicy,
+    BackendTrafficPolicySpec, BackendUdp, ClientIpAffinity, UdpMode,
 };
 pub use blob::Blob;
 pub use client_traffic_policy::{
@@ -43,6 +45,10 @@ pub use client_traffic_policy::{
     ClientTrafficPolicySpec, ClientUdp,
 };
 pub use config_map::ConfigMap;
+pub use drain::{
+    AtDeadline, Drain, DrainBackend, DrainEndpoint, DrainNode, DrainPace, DrainPhase, DrainRemaining, DrainSpec,
+    DrainStatus, DrainTarget, DrainUdp, Drained,
+};
 pub use endpoint_slice::{
     AddressType, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForNode, ForZone, SliceEndpoint,
 };

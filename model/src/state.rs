@@ -11,17 +11,24 @@ use crate::kind::Kind;
 use crate::meta::{Uid, UnixMillis};
 use crate::node::{NodeId, NodeRecord};
 use crate::object::{Object, ObjectKey};
+use crate::pin::Pins;
 use crate::resource::{AnyRoute, Gateway, GatewayClass, Namespace};
 use crate::status::class;
 
 mod apply;
 mod batch;
 mod changes;
+mod drains;
 pub(crate) mod edges;
+mod foresight;
+mod generations;
+mod graces;
 mod halves;
+mod holds;
 pub(crate) mod host;
 pub(crate) mod index;
 mod members;
+pub(crate) mod pools;
 mod settle;
 mod snapshot;
 
@@ -30,7 +37,9 @@ pub use changes::{Change, ChangeKind, ChangesExpired};
 pub use snapshot::SnapshotDecodeError;
 
 use changes::ChangeRing;
+use generations::Generations;
 use index::{Index, Name};
+use pools::Pools;
 
 /// The replicated state. Cloning is O(1) and shares everything; applying a command costs what it changes.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +52,9 @@ pub struct State {
     nodes: OrdMap<NodeId, NodeRecord>,
     next_node: u64,
     resolved: OrdMap<String, Arc<[IpAddr]>>,
+    pools: Pools,
+    generations: Generations,
+    pins: Pins,
     changes: ChangeRing,
     index: Index,
 }
@@ -67,7 +79,7 @@ impl State {
 
     /// The highest cluster level that this code can apply. The replicated level says which commands and which table
     /// algorithm may be used; it is raised only when every member supports it.
-    pub const LEVEL: u32 = 1;
+    pub const LEVEL: u32 = State::TWO_PHASES;
 
     /// Time of the last command that had a later one than those before it.
     pub fn time(&self) -> UnixMillis {
@@ -161,6 +173,11 @@ impl State {
         let mut last = None;
         let names = self.index.backends_of_hostname.iter().map(|(name, _)| name.as_str());
         names.filter(move |name| last.replace(*name) != Some(*name))
+    }
+
+    /// Every pin.
+    pub fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     pub(crate) fn objects(&self) -> &OrdMap<ObjectKey, Object> {

@@ -18,6 +18,7 @@ pub(crate) mod claims;
 pub(crate) mod class;
 pub(crate) mod client_traffic;
 pub mod condition;
+pub(crate) mod drain;
 pub(crate) mod gateway;
 mod grants;
 pub(crate) mod listener;

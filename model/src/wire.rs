@@ -69,7 +69,7 @@ pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, WireError> {
 }
 
 /// The names of the commands, as the wire has them.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 15] = [
     "InitCluster",
     "Create",
     "Replace",
@@ -79,6 +79,11 @@ const COMMANDS: [&str; 10] = [
     "NodeDown",
     "RemoveNode",
     "ReportBinds",
+    "Prepared",
+    "PassOver",
+    "Pins",
+    "Expire",
+    "ReportDrain",
     "SetResolved",
 ];
 
@@ -111,17 +116,36 @@ mod tests {
 
     use super::*;
     use crate::command::{Command, Part};
-    use crate::fixture::{busy, facts, init_cluster, key, object, route, service, socket, socket_at};
+    use crate::fixture::{busy, facts_at, init_cluster_at, key, object, route, service, socket, socket_at};
+    use crate::flow::FlowKey;
     use crate::kind::Kind;
     use crate::meta::{Uid, UnixMillis};
-    use crate::node::{BindResult, Incarnation, NodeId};
+    use crate::node::{BindResult, Incarnation, NodeId, Protocol};
+    use crate::pin::{PinBatch, PinChange, PinKey, PoolNumber};
+
+    fn changes() -> Vec<PinChange> {
+        let v4 = FlowKey::five_tuple(Protocol::Udp, 53, "192.0.2.7:50000".parse().expect("an address"));
+        let v6 = FlowKey::client_ip(Protocol::Tcp, 443, "2001:db8::7".parse().expect("an address"), 64);
+        let change = |pool: u32, flow: FlowKey, endpoint: Option<&str>| PinChange {
+            key: PinKey {
+                pool: PoolNumber(pool),
+                flow,
+            },
+            endpoint: endpoint.map(|endpoint| endpoint.parse().expect("an address")),
+        };
+        vec![
+            change(1, v4, Some("10.0.0.1:5353")),
+            change(300, v6, Some("[fd00::1]:443")),
+            change(300, v4, None),
+        ]
+    }
 
     /// One of each command.
     fn commands() -> Vec<Command> {
         let (node, incarnation) = (NodeId(2), Incarnation(u64::MAX));
-        let facts = || facts("b");
+        let facts = || facts_at(1, "b");
         vec![
-            init_cluster(),
+            init_cluster_at(1),
             Command::Create {
                 object: object(route("r", "g", json!([{"name": "s", "port": 80, "weight": 3}]))),
                 uid: Uid("uid".to_owned()),
@@ -153,6 +177,26 @@ mod tests {
                     (socket_at("10.0.0.1", 80), Some(busy("10.0.0.1:80"))),
                     (socket(81), None),
                 ],
+            },
+            Command::Prepared {
+                node,
+                incarnation,
+                generation: 7,
+            },
+            Command::PassOver { node, generation: 7 },
+            Command::Pins(PinBatch {
+                node,
+                incarnation,
+                sequence: 3,
+                changes: changes(),
+            }),
+            Command::Expire {
+                before: UnixMillis(1_700_000_000_000),
+            },
+            Command::ReportDrain {
+                name: "d".to_owned(),
+                uid: Uid("uid".to_owned()),
+                remaining: BTreeMap::from([(node, 12)]),
             },
             Command::SetResolved {
                 names: BTreeMap::from([("db.test".to_owned(), vec!["10.0.0.1".parse().expect("an address")])]),

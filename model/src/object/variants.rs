@@ -20,6 +20,7 @@ macro_rules! for_each_variant {
             $crate::object::Object::Backend($inner) => $body,
             $crate::object::Object::ClientTrafficPolicy($inner) => $body,
             $crate::object::Object::BackendTrafficPolicy($inner) => $body,
+            $crate::object::Object::Drain($inner) => $body,
         }
     };
 }
@@ -52,6 +53,7 @@ macro_rules! for_each_pair {
                 $crate::object::Object::BackendTrafficPolicy($first),
                 $crate::object::Object::BackendTrafficPolicy($second),
             ) => $body,
+            ($crate::object::Object::Drain($first), $crate::object::Object::Drain($second)) => $body,
             _ => $otherwise,
         }
     };
@@ -125,6 +127,10 @@ macro_rules! for_each_type {
                 type $inner = $crate::resource::BackendTrafficPolicy;
                 $body
             }
+            $crate::kind::Kind::Drain => {
+                type $inner = $crate::resource::Drain;
+                $body
+            }
         }
     };
 }
@@ -157,6 +163,7 @@ impl_from_each! {
     Backend
     ClientTrafficPolicy
     BackendTrafficPolicy
+    Drain
 }
 
 pub(crate) use for_each_pair;

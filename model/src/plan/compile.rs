@@ -8,16 +8,14 @@ use guideway_maglev::TableSize;
 
 use super::draft::{Draft, Drafts, Served};
 use super::memory::{Made, Memory, Touched};
-use super::pool;
+use super::pool::{self, ends_tls};
 use super::workers::spread;
 use super::{Listener, ListenerService, OpaqueListener, Plan, PoolId, Route, TlsListener, TlsPort};
 use crate::kind::Kind;
 use crate::node::Protocol;
 use crate::object::ObjectKey;
 use crate::state::State;
-use crate::state::index::{AttachPoint, Name};
-use crate::status::listener::terminates;
-use crate::status::owner::Owner;
+use crate::state::index::Name;
 
 /// Compiles the plan of `state` on this thread; see [`compile_on`].
 pub fn compile(state: &State, previous: Option<&Plan>) -> Plan {
@@ -50,7 +48,8 @@ pub(super) fn compile_sized(state: &State, previous: Option<&Plan>, threads: Non
         _ => compilation.listeners(usable.map_or(&[], |(plan, _)| &plan.listeners)),
     };
     Plan {
-        generation: state.revision(),
+        generation: state.active_generation(),
+        prepared: state.prepared_generation(),
         seed,
         listeners,
         memory: Some(compilation.now),
@@ -213,21 +212,12 @@ impl Compilation<'_> {
             route: route.metadata.uid.clone(),
             rule: 0,
         };
-        pool::make(self.state, &route, id, self.now.size, terminates, before)
+        let making = pool::Making {
+            state: self.state,
+            size: self.now.size,
+            terminates,
+            before,
+        };
+        making.make(&route, key, id)
     }
-}
-
-/// Whether TLS ends at a listener that the route is attached to.
-fn ends_tls(state: &State, route: &ObjectKey) -> bool {
-    if route.kind != Kind::TlsRoute {
-        return false;
-    }
-    let points = state.index().attachments_of(route);
-    let listeners: BTreeSet<&AttachPoint> = points.iter().map(|(point, _)| point).collect();
-    listeners.into_iter().any(|point| {
-        let owner = Owner::of(state, &point.owner);
-        let listeners = owner.map_or(&[][..], |owner| owner.listeners);
-        let mut named = listeners.iter().filter(|listener| listener.name == point.listener);
-        named.any(terminates)
-    })
 }

@@ -1,10 +1,10 @@
 //! What one compilation leaves to the next.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use guideway_maglev::{TableSize, Weighted};
+use guideway_maglev::{Table, TableSize};
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
@@ -12,10 +12,12 @@ use super::{Certificate, Pool};
 use crate::kind::Kind;
 use crate::node::SocketKey;
 use crate::object::{Object, ObjectKey, spec_equal};
+use crate::resource::Backend;
 use crate::state::State;
 use crate::state::edges::Edges;
 use crate::state::host::HostKey;
-use crate::state::index::{AttachPoint, Claim, Name, Seniority, target_key};
+use crate::state::index::{AttachPoint, Claim, Drainer, Name, Seniority, target_key};
+use crate::state::pools::{PoolRecord, WeightedList};
 
 /// The parts of the state that a plan was compiled from, and what was made of them. Everything is shared with the state;
 /// what it costs are the versions of objects that the state itself has dropped since.
@@ -28,24 +30,27 @@ pub(super) struct Memory {
     pub(super) certificates: OrdMap<Name, Arc<Certificate>>,
     objects: OrdMap<ObjectKey, Object>,
     resolved: OrdMap<String, Arc<[IpAddr]>>,
+    records: OrdMap<ObjectKey, Arc<PoolRecord>>,
     claims: Edges<SocketKey, Claim>,
     carried: Edges<(AttachPoint, HostKey), Seniority>,
+    drained: Edges<SocketAddr, Drainer>,
 }
 
 /// A pool, and what it was built from besides objects.
 #[derive(Clone)]
 pub(super) struct Made {
     pub(super) pool: Arc<Pool>,
-    pub(super) weighted: Arc<[Weighted]>,
+    /// Its tables, each with the list that it was built from.
+    pub(super) tables: Vec<(WeightedList, Arc<Table>)>,
     /// Whether TLS ends at a listener of its route.
     pub(super) terminates: bool,
 }
 
 /// What may be another one than before.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+pub(crate) struct Touched {
     /// Routes whose pool may.
-    pub(super) routes: BTreeSet<ObjectKey>,
+    pub(crate) routes: BTreeSet<ObjectKey>,
     /// Whether some listener may serve otherwise, with the same routes.
     pub(super) listeners: bool,
 }
@@ -59,8 +64,10 @@ impl Memory {
             certificates: OrdMap::new(),
             objects: state.objects().clone(),
             resolved: state.all_resolved().clone(),
+            records: state.pool_records().clone(),
             claims: state.index().claims.clone(),
             carried: state.index().carried.clone(),
+            drained: state.index().drained.clone(),
         }
     }
 
@@ -79,27 +86,61 @@ impl Memory {
                 DiffItem::Remove(_, old) => (Some(old), None),
                 DiffItem::Update { old, new } => (Some(old.1), Some(new.1)),
             };
-            // Not by generation: the other state may be of another cluster.
-            let same_spec = old
-                .zip(new)
-                .is_some_and(|(old, new)| old.meta().uid == new.meta().uid && spec_equal(old, new));
-            for object in old.into_iter().chain(new) {
-                touched.by_object(state, object, same_spec);
-            }
+            touched.by_change(state, old, new);
         }
         for difference in self.resolved.diff(state.all_resolved()) {
             let (DiffItem::Add(hostname, _)
             | DiffItem::Remove(hostname, _)
             | DiffItem::Update { new: (hostname, _), .. }) = difference;
-            for backend in state.index().backends_of_hostname.of(hostname) {
-                touched.by_backend(state, &backend.key(Kind::Backend));
+            touched.by_name(state, hostname);
+        }
+        for difference in self.records.diff(state.pool_records()) {
+            let (DiffItem::Add(route, _) | DiffItem::Remove(route, _) | DiffItem::Update { new: (route, _), .. }) =
+                difference;
+            touched.routes.insert(route.clone());
+        }
+        for route in state.pools_with_past() {
+            if !self.has_past_of(state, route) {
+                touched.routes.insert(route.clone());
             }
         }
+        for address in self.drained.differing(&state.index().drained) {
+            touched.routes.extend(state.routes_of_endpoint(*address));
+        }
         touched
+    }
+
+    /// Whether the pool of a route, whose record is the same, has the past phases that it should have by now: they end
+    /// with time, and when another node is lost.
+    fn has_past_of(&self, state: &State, route: &ObjectKey) -> bool {
+        let Some((made, record)) = self.made.get(route).zip(state.pool(route)) else {
+            return true;
+        };
+        let phases = state.past_phases(record).into_iter();
+        let made = made.pool.past.iter().map(|phase| phase.generation);
+        phases.map(|(generation, _)| generation).eq(made)
     }
 }
 
 impl Touched {
+    /// Adds what depends on an object that has changed.
+    pub(crate) fn by_change(&mut self, state: &State, old: Option<&Object>, new: Option<&Object>) {
+        // Not by generation: the other state may be of another cluster.
+        let same_spec = old
+            .zip(new)
+            .is_some_and(|(old, new)| old.meta().uid == new.meta().uid && spec_equal(old, new));
+        for object in old.into_iter().chain(new) {
+            self.by_object(state, object, same_spec);
+        }
+    }
+
+    /// Adds what depends on a DNS name that has other addresses.
+    pub(crate) fn by_name(&mut self, state: &State, hostname: &str) {
+        for backend in state.index().backends_of_hostname.of(&hostname.to_owned()) {
+            self.by_backend(state, &backend.key(Kind::Backend));
+        }
+    }
+
     /// Adds what depends on one version of an object that has changed. `same_spec` says that nothing has but its status
     /// and metadata.
     fn by_object(&mut self, state: &State, object: &Object, same_spec: bool) {
@@ -121,7 +162,12 @@ impl Touched {
             Object::TcpRoute(_) | Object::UdpRoute(_) | Object::TlsRoute(_) => {
                 self.routes.insert(key);
             }
-            Object::Service(_) | Object::Backend(_) => self.by_backend(state, &key),
+            Object::Service(_) => self.by_backend(state, &key),
+            Object::Backend(backend) => {
+                self.by_backend(state, &key);
+                self.by_drained(state, backend);
+            }
+            Object::Drain(drain) => self.routes.extend(state.routes_of_drain(drain)),
             Object::ReferenceGrant(_) => {
                 for referrer in state.index().strangers_of_namespace.of(&key.namespace) {
                     self.by_user(state, referrer);
@@ -157,6 +203,16 @@ impl Touched {
                     self.routes.insert(key);
                 }
                 None => {}
+            }
+        }
+    }
+
+    /// Routes that reach an endpoint of a Backend some other way: it is emptied there too.
+    fn by_drained(&mut self, state: &State, backend: &Backend) {
+        let mut drains = state.index().drains_of_backend.iter_of(&Name::of(&backend.metadata));
+        if drains.next().is_some() {
+            for (address, _) in state.endpoints_of_backend(backend) {
+                self.routes.extend(state.routes_of_endpoint(address));
             }
         }
     }

@@ -1,18 +1,22 @@
 //! The weighted endpoints behind one route rule, and the table that chooses among them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use guideway_maglev::{BuildError, Seed, Table, TableSize, Target, Weighted, flatten};
+use guideway_maglev::Table;
 
-use self::share::{Share, shares};
-use super::memory::Made;
-use super::{BackendSettings, BackendTls};
+use super::{Affinity, BackendSettings, BackendTls, Phase};
 use crate::meta::Uid;
-use crate::resource::AnyRoute;
-use crate::state::State;
+use crate::pin::PoolNumber;
 
+mod make;
 mod share;
+mod wants;
+
+pub(super) use make::Making;
+pub(crate) use share::undrained;
+pub(crate) use wants::{Wants, ends_tls, wants};
 
 /// Identity of a pool, stable across edits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,18 +27,29 @@ pub struct PoolId {
     pub rule: u16,
 }
 
-/// The weighted endpoints behind one route rule.
+/// The weighted endpoints behind one route rule. See [`Pool::choose`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Identity.
     pub id: PoolId,
-    /// Chooses among `entries`.
+    /// What pins call it.
+    pub number: PoolNumber,
+    /// What clients are kept to.
+    pub affinity: Affinity,
+    /// The table of the active generation: chooses among the first of `entries`.
     pub table: Arc<Table>,
-    /// One for each of `table.targets()`, same order.
+    /// One for each of `table.targets()`, same order; then what only other tables name, and endpoints that are being
+    /// drained or are on their way in.
     pub entries: Vec<Entry>,
+    /// The table that is on its way in, if it differs.
+    pub prepared: Option<Phase>,
+    /// Tables that nodes had which were lost a short while ago, where they differ: the latest loss first.
+    pub past: Vec<Phase>,
+    /// The place of each endpoint in `entries`.
+    pub(super) places: BTreeMap<SocketAddr, u16>,
 }
 
-/// What a row of the table stands for.
+/// What an entry stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Entry {
     /// An address:port that serves.
@@ -45,12 +60,26 @@ pub enum Entry {
         origin: String,
         /// What policies set for it; one for all endpoints with the same.
         upstream: Arc<Upstream>,
+        /// Which sessions it takes.
+        standing: Standing,
     },
     /// The share of an invalid backendRef: the session is refused.
     Reject {
         /// Which ref and why, for logs.
         origin: String,
     },
+}
+
+/// Which sessions an endpoint takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// New ones.
+    #[default]
+    Ready,
+    /// Those it has, and UDP flows that come over from another node.
+    Draining,
+    /// None: it was taken out without a drain, and is named until the table without it is active.
+    Leaving,
 }
 
 /// What policies set for sessions toward an endpoint.
@@ -62,71 +91,36 @@ pub struct Upstream {
     pub tls: Option<BackendTls>,
 }
 
-/// The pool of a route's first rule. The table of the pool that the same route had before is taken over if it would be
-/// built from the same weights. `terminates` says whether TLS ends at a listener of the route.
-pub(super) fn make(
-    state: &State,
-    route: &AnyRoute<'_>,
-    id: PoolId,
-    size: TableSize,
-    terminates: bool,
-    before: Option<&Made>,
-) -> Option<Made> {
-    let shares = shares(state, route, terminates);
-    let refs: Vec<(u64, Vec<(Target, u64)>)> = shares
-        .iter()
-        .map(|share| (share.weight, share.targets.clone()))
-        .collect();
-    let weighted: Arc<[Weighted]> = flatten(&refs).into();
-    let table = match before.filter(|before| before.weighted == weighted) {
-        Some(before) => Arc::clone(&before.pool.table),
-        None => Arc::new(build(size, state.seed(), &weighted)?),
-    };
-    let entries = table.targets().iter().map(|target| entry(*target, &shares)).collect();
-    let pool = Arc::new(Pool { id, table, entries });
-    let pool = match before.filter(|before| before.pool == pool) {
-        Some(before) => Arc::clone(&before.pool),
-        None => pool,
-    };
-    Some(Made {
-        pool,
-        weighted,
-        terminates,
-    })
-}
-
-/// The table. Of more targets than it can name it takes the first in canonical order: serving with those that fit
-/// beats serving with none.
-fn build(size: TableSize, seed: Seed, weighted: &[Weighted]) -> Option<Table> {
-    match Table::build(size, seed, weighted) {
-        Ok(table) => Some(table),
-        Err(BuildError::TooMany { limit, .. }) => {
-            let fitting = weighted.get(..limit)?;
-            Table::build(size, seed, fitting).ok()
-        }
-        // Flattening names each target once.
-        Err(BuildError::Duplicate(_)) => None,
+impl Pool {
+    /// A pool with one table, in which every endpoint is ready.
+    pub fn new(id: PoolId, table: Arc<Table>, entries: Vec<Entry>) -> Pool {
+        let pool = Pool {
+            id,
+            number: PoolNumber::default(),
+            affinity: Affinity::default(),
+            table,
+            entries,
+            prepared: None,
+            past: Vec::new(),
+            places: BTreeMap::new(),
+        };
+        pool.indexed()
     }
-}
 
-fn entry(target: Target, shares: &[Share]) -> Entry {
-    match target {
-        Target::Endpoint(address) => {
-            let from = shares.iter().find(|share| {
-                let mut targets = share.targets.iter();
-                share.weight > 0 && targets.any(|(other, _)| *other == target)
-            });
-            Entry::Endpoint {
-                address,
-                origin: from.map(|share| share.origin.clone()).unwrap_or_default(),
-                upstream: from.map(|share| Arc::clone(&share.upstream)).unwrap_or_default(),
-            }
-        }
-        Target::Reject(index) => Entry::Reject {
-            origin: shares
-                .get(usize::from(index))
-                .map(|share| share.origin.clone())
-                .unwrap_or_default(),
-        },
+    /// With the places of its endpoints; to be called when `entries` have changed.
+    pub fn indexed(mut self) -> Pool {
+        let entries = self.entries.iter().zip(0u16..);
+        let endpoints = entries.filter_map(|(entry, place)| match entry {
+            Entry::Endpoint { address, .. } => Some((*address, place)),
+            Entry::Reject { .. } => None,
+        });
+        self.places = endpoints.collect();
+        self
+    }
+
+    /// Its tables: the active one, the prepared one, those of lost nodes.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        let others = self.prepared.iter().chain(&self.past);
+        std::iter::once(&self.table).chain(others.map(|phase| &phase.table))
     }
 }

@@ -7,13 +7,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::compile::compile_sized;
-use super::{Entry, Listener, ListenerService, Plan, Pool, Route, compile};
+use super::{Entry, Listener, ListenerService, Plan, Pool, Route, Standing, compile};
 use crate::fixture::{World, backend, gateway, route, service, slice, socket, socket_at, tcp};
 use crate::kind::Kind;
 use crate::state::State;
 
 mod names;
 mod oracle;
+mod phases;
 mod policies;
 
 /// A plan with small tables.
@@ -68,7 +69,10 @@ fn listeners_name_who_asked_and_what_carries() {
     json["spec"]["addresses"] = json!([{"value": "10.0.0.2"}, {"value": "10.0.0.1"}]);
     world.create(json);
     let plan = compile_small(&world.state, None);
-    assert_eq!(plan.generation, world.state.revision());
+    assert_eq!(
+        (plan.generation, plan.prepared),
+        (world.state.active_generation(), None)
+    );
     assert_eq!(plan.seed, world.state.seed());
     let sockets: Vec<_> = plan.listeners.iter().map(|listener| listener.socket).collect();
     assert_eq!(sockets, [socket_at("10.0.0.1", 5432), socket_at("10.0.0.2", 5432)]);
@@ -129,7 +133,7 @@ fn services_lead_to_their_ready_endpoints() {
         &["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"],
     );
     json["endpoints"][1]["conditions"] = json!({"ready": false});
-    json["endpoints"][2]["conditions"] = json!({"ready": true, "terminating": true});
+    json["endpoints"][2]["conditions"] = json!({"ready": true, "serving": false, "terminating": true});
     json["endpoints"][3]["conditions"] = json!({"ready": true, "serving": false});
     json["endpoints"][4]["addresses"] = json!(["10.0.0.6", "10.0.0.7"]);
     world.create(json);
@@ -150,6 +154,45 @@ fn services_lead_to_their_ready_endpoints() {
     json["addressType"] = json!("FQDN");
     world.create(json);
     assert_eq!(entries_of(&world)[3..], ["[fd00::1]:8081 Service/default/s"]);
+}
+
+#[test]
+fn endpoints_that_shut_down_keep_what_they_have_until_none_is_ready() {
+    let mut world = world_with(to_s());
+    world.create(service("s", 80));
+    let with = |conditions: [Value; 4]| {
+        let mut json = slice("e1", "s", 80, &["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]);
+        for (endpoint, conditions) in conditions.into_iter().enumerate() {
+            json["endpoints"][endpoint]["conditions"] = conditions;
+        }
+        json
+    };
+    let standings = |world: &World| {
+        let plan = compile_small(&world.state, None);
+        let pool = pool(&plan);
+        let addresses = (1..=4).map(|number| format!("10.0.0.{number}:80").parse().expect("an address"));
+        let standings = addresses.map(|address| pool.entry(address).and_then(|entry| pool.standing(entry)));
+        standings.collect::<Vec<_>>()
+    };
+    let going = || json!({"terminating": true});
+    let gone = || json!({"ready": false, "serving": false, "terminating": true});
+    world.create(with([
+        json!({}),
+        going(),
+        gone(),
+        json!({"ready": false, "serving": true, "terminating": true}),
+    ]));
+    let (ready, draining) = (Some(Standing::Ready), Some(Standing::Draining));
+    assert_eq!(standings(&world), [ready, draining, None, draining]);
+    // Not ready is no drain: what it has is chosen anew.
+    world.replace(with([json!({}), json!({"ready": false}), gone(), gone()]));
+    assert_eq!(standings(&world), [ready, None, None, None]);
+    // None is ready: rather one that will go than none.
+    world.replace(with([json!({"ready": false}), going(), gone(), going()]));
+    assert_eq!(standings(&world), [None, ready, None, ready]);
+    // What another slice says is ready is ready.
+    world.create(slice("e2", "s", 80, &["10.0.0.2"]));
+    assert_eq!(standings(&world), [None, ready, None, draining]);
 }
 
 #[test]
@@ -194,14 +237,17 @@ fn backends_lead_to_addresses_and_names() {
         {"hostname": "DB.example.com", "port": 2},
     ]);
     world.create(backend("b", endpoints));
-    assert_eq!(entries_of(&world), ["10.0.0.2:1 Backend/default/b"]);
+    // What has no weight keeps the sessions that it has, and comes last.
+    let weightless = "10.0.0.1:1 Backend/default/b";
+    assert_eq!(entries_of(&world), ["10.0.0.2:1 Backend/default/b", weightless]);
     world.resolve("db.example.com", &["10.0.0.8", "10.0.0.7"]);
     assert_eq!(
         entries_of(&world),
         [
             "10.0.0.2:1 Backend/default/b",
             "10.0.0.7:2 Backend/default/b",
-            "10.0.0.8:2 Backend/default/b"
+            "10.0.0.8:2 Backend/default/b",
+            weightless
         ]
     );
     let refs = json!([{"group": "guideway.dev", "kind": "Backend", "name": "b", "port": 2}]);
@@ -248,8 +294,11 @@ fn weight_zero_gets_nothing_and_all_zero_refuses_everything() {
     world.create(service("s", 80));
     world.create(slice("e", "s", 80, &["10.0.0.1"]));
     let plan = compile_small(&world.state, None);
-    assert!(pool(&plan).entries.is_empty());
     assert_eq!(pool(&plan).table.choose(1), None);
+    // What has no weight keeps the sessions that it has.
+    let endpoint = pool(&plan).entry("10.0.0.1:80".parse().expect("an address"));
+    let standing = endpoint.and_then(|entry| pool(&plan).standing(entry));
+    assert_eq!((pool(&plan).entries.len(), standing), (1, Some(Standing::Draining)));
     world.replace(route(
         "r",
         "g",

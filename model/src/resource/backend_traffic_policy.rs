@@ -12,6 +12,10 @@ use crate::kind::Kind;
 use crate::meta::{ObjectMeta, is_default};
 use crate::plan::{BackendSettings, UdpSettings};
 
+mod affinity;
+
+pub use affinity::{AffinityReplication, AffinityType, BackendAffinity, ClientIpAffinity};
+
 /// guideway.dev/v1alpha1 BackendTrafficPolicy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +46,9 @@ pub struct BackendTrafficPolicySpec {
     /// How UDP flows end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub udp: BackendUdp,
+    /// Which endpoint a client's sessions go to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub affinity: BackendAffinity,
 }
 
 /// How long things toward endpoints may take.
@@ -173,6 +180,7 @@ impl Rules for BackendTrafficPolicy {
         if let Some(keepalive) = &spec.tcp_keepalive {
             keepalive.check("spec.tcpKeepalive", faults);
         }
+        spec.affinity.check("spec.affinity", faults);
         if spec.udp.mode == UdpMode::OneWay && spec.udp.expected_replies.is_some() {
             faults.forbidden(
                 "spec.udp.expectedReplies",

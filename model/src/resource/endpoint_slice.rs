@@ -3,6 +3,7 @@
 mod rules;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,11 @@ impl EndpointConditions {
     pub fn is_ready(self) -> bool {
         self.ready.unwrap_or(true)
     }
+
+    /// Whether it answers, perhaps while it shuts down.
+    pub fn is_serving(self) -> bool {
+        self.serving.unwrap_or(self.is_ready())
+    }
 }
 
 /// Who should use an endpoint.
@@ -150,5 +156,15 @@ impl EndpointSlice {
     /// Name of the Service, in the slice's own namespace, that these endpoints belong to.
     pub fn service_name(&self) -> Option<&str> {
         self.metadata.labels.get(Self::SERVICE_NAME_LABEL).map(String::as_str)
+    }
+
+    /// The first of the addresses of one of its endpoints, which are all alike; canonical. Names are not looked up: a
+    /// Backend is for that.
+    pub fn address(&self, endpoint: &SliceEndpoint) -> Option<IpAddr> {
+        let ip: IpAddr = endpoint.addresses.first()?.parse().ok()?;
+        match self.address_type {
+            AddressType::IPv4 | AddressType::IPv6 => Some(ip.to_canonical()),
+            AddressType::Fqdn => None,
+        }
     }
 }

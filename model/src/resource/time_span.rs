@@ -20,7 +20,7 @@ pub struct TimeSpan {
 }
 
 /// How long a span may be.
-pub(super) struct SpanBounds {
+pub(in crate::resource) struct SpanBounds {
     least: Duration,
     most: Duration,
     /// Whether only whole seconds can be used.
@@ -48,28 +48,28 @@ impl TimeSpan {
 
 impl SpanBounds {
     /// For what should be over soon, such as a handshake.
-    pub(super) const WAIT: SpanBounds = SpanBounds {
+    pub(in crate::resource) const WAIT: SpanBounds = SpanBounds {
         least: Duration::from_millis(1),
         most: Duration::from_secs(3600),
         whole_seconds: false,
         rule: "must be between 1ms and 1h; leave it out for the default",
     };
     /// For what may last, up to a leap year.
-    pub(super) const LAST: SpanBounds = SpanBounds {
+    pub(in crate::resource) const LAST: SpanBounds = SpanBounds {
         least: Duration::from_millis(1),
         most: Duration::from_secs(8784 * 3600),
         whole_seconds: false,
         rule: "must be between 1ms and 8784h; leave it out for the default",
     };
     /// For `TCP_USER_TIMEOUT`, which the kernel keeps as a signed number of milliseconds.
-    pub(super) const USER_TIMEOUT: SpanBounds = SpanBounds {
+    pub(in crate::resource) const USER_TIMEOUT: SpanBounds = SpanBounds {
         least: Duration::from_millis(1),
         most: Duration::from_secs(596 * 3600),
         whole_seconds: false,
         rule: "must be between 1ms and 596h; leave it out for the kernel's",
     };
     /// For `TCP_KEEPIDLE` and `TCP_KEEPINTVL`.
-    pub(super) const KEEPALIVE: SpanBounds = SpanBounds {
+    pub(in crate::resource) const KEEPALIVE: SpanBounds = SpanBounds {
         least: Duration::from_secs(1),
         most: Duration::from_secs(32_767),
         whole_seconds: true,
@@ -77,7 +77,7 @@ impl SpanBounds {
     };
 
     /// Checks a span that may be absent.
-    pub(super) fn check(&self, span: Option<&TimeSpan>, path: &str, faults: &mut Faults) {
+    pub(in crate::resource) fn check(&self, span: Option<&TimeSpan>, path: &str, faults: &mut Faults) {
         let Some(span) = span else { return };
         let fits = (self.least..=self.most).contains(&span.length);
         if !fits || (self.whole_seconds && span.length.subsec_nanos() != 0) {

@@ -82,7 +82,11 @@ impl State {
                 self.delete(batch, &key, expected, uid.as_ref())?;
                 Ok(Effect::Object(key))
             }
-            Command::JoinNode { node } => self.join_node(node).map(Effect::Member),
+            Command::JoinNode { node } => {
+                let id = self.join_node(node)?;
+                events.members = true;
+                Ok(Effect::Member(id))
+            }
             Command::NodeUp {
                 node,
                 incarnation,
@@ -98,6 +102,17 @@ impl State {
                 binds,
             } => self
                 .report_binds(node, incarnation, binds, events)
+                .map(|()| Effect::Nothing),
+            Command::Prepared {
+                node,
+                incarnation,
+                generation,
+            } => self.prepared(node, incarnation, generation).map(|()| Effect::Nothing),
+            Command::PassOver { node, generation } => self.pass_over(node, generation).map(|()| Effect::Nothing),
+            Command::Pins(batch) => self.take_pins(batch).map(|()| Effect::Nothing),
+            Command::Expire { before } => self.expire(before).map(|()| Effect::Nothing),
+            Command::ReportDrain { name, uid, remaining } => self
+                .report_drain(batch, &name, &uid, &remaining)
                 .map(|()| Effect::Nothing),
             Command::SetResolved { names } => {
                 self.set_resolved(names, events);
@@ -117,7 +132,8 @@ impl State {
             return Err(Refusal::AlreadyInitialised);
         }
         self.cluster = Some(cluster);
-        self.level = State::LEVEL;
+        // Not what this binary can: the log may be older than it, and must give every node the same level.
+        self.level = node.level.min(State::LEVEL);
         let mut namespace = Namespace::default();
         namespace.metadata.name = DEFAULT_NAMESPACE.to_owned();
         self.insert_new(batch, Object::Namespace(Arc::new(namespace)), namespace_uid);
@@ -141,6 +157,7 @@ impl State {
                 limit: State::OBJECTS_KEPT as u64,
             });
         }
+        self.admit_drain(&object, None)?;
         self.insert_new(batch, object, uid);
         Ok(key)
     }
@@ -189,6 +206,7 @@ impl State {
                 if !causes.is_empty() {
                     return Err(Refusal::Invalid { key, causes });
                 }
+                self.admit_drain(&object, Some(stored))?;
                 halves::with_main(stored, labelled(object))
             }
             Part::Status => keep_ours(self, stored, halves::with_status(stored, &object)),
@@ -224,7 +242,7 @@ impl State {
     }
 
     /// The stored object, if it is the one that the writer saw.
-    fn expect(&self, key: &ObjectKey, expected: Option<u64>, uid: Option<&Uid>) -> Result<&Object, Refusal> {
+    pub(super) fn expect(&self, key: &ObjectKey, expected: Option<u64>, uid: Option<&Uid>) -> Result<&Object, Refusal> {
         let stored = self.objects.get(key).ok_or_else(|| Refusal::NotFound(key.clone()))?;
         let meta = stored.meta();
         let same_version = expected.is_none_or(|expected| expected == meta.resource_version);

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use imbl::OrdSet;
+use imbl::ordset::DiffItem;
 
 /// Pairs, ordered by `From` and then by `To`. `To::default()` must be the least of its type.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +61,14 @@ impl<From: Ord + Clone, To: Ord + Clone + Default> Edges<From, To> {
     /// Whether both are one and the same, or copies of which neither has changed since. Costs nothing.
     pub(crate) fn is_same(&self, other: &Edges<From, To>) -> bool {
         self.pairs.ptr_eq(&other.pairs)
+    }
+
+    /// What leads elsewhere than in `other`, once for each pair that only one of them has. Costs what differs, for
+    /// relations of one history.
+    pub(crate) fn differing<'a>(&'a self, other: &'a Edges<From, To>) -> impl Iterator<Item = &'a From> {
+        self.pairs.diff(&other.pairs).map(|difference| match difference {
+            DiffItem::Add((from, _)) | DiffItem::Remove((from, _)) => from,
+        })
     }
 
     /// Every pair, ascending.

@@ -48,6 +48,7 @@ pub(super) fn with_fresh_status(mut object: Object) -> Object {
         Object::ClientTrafficPolicy(object) => Arc::make_mut(object).status = Default::default(),
         Object::BackendTrafficPolicy(object) => Arc::make_mut(object).status = Default::default(),
         Object::Backend(object) => Arc::make_mut(object).status = Default::default(),
+        Object::Drain(object) => Arc::make_mut(object).status = Default::default(),
     }
     object
 }
@@ -83,6 +84,7 @@ fn copy_status(from: &Object, to: &mut Object) {
         }
         (Object::TcpRoute(from), Object::TcpRoute(to)) => Arc::make_mut(to).status.clone_from(&from.status),
         (Object::Backend(from), Object::Backend(to)) => Arc::make_mut(to).status.clone_from(&from.status),
+        (Object::Drain(from), Object::Drain(to)) => Arc::make_mut(to).status.clone_from(&from.status),
         // Some kinds have no status, and the callers' two objects are of one kind: their keys are equal.
         _ => {}
     }

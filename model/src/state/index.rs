@@ -2,12 +2,14 @@
 //! an object costs only the entries that the object has.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
 use super::edges::Edges;
 use super::host::HostKey;
+use crate::meta::UnixMillis;
 use crate::node::SocketKey;
 use crate::object::ObjectKey;
 
@@ -24,6 +26,15 @@ pub(crate) type Claims = BTreeSet<(SocketKey, Claim)>;
 
 /// The listeners that one route is attached to, each with a host name that it carries there.
 pub(crate) type Points = BTreeSet<(AttachPoint, HostKey)>;
+
+/// What empties an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Drainer {
+    /// The Drain; of several, the oldest goes first.
+    pub(crate) drain: Seniority,
+    /// Whether UDP flows leave with their next datagram.
+    pub(crate) rechooses_flows: bool,
+}
 
 /// Where one route is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +65,22 @@ pub(crate) struct Index {
     pub(crate) strangers_of_namespace: Edges<String, ObjectKey>,
     /// By target; of those of one kind, the first goes first.
     pub(crate) policies_of_target: Edges<ObjectKey, Seniority>,
+    /// EndpointSlices and Backends, by address that they have.
+    pub(crate) holders_of_ip: Edges<IpAddr, ObjectKey>,
+    /// Lower-case DNS names, by address that they stand for.
+    pub(crate) names_of_ip: Edges<IpAddr, String>,
+    /// Drains of an endpoint, by its address.
+    pub(crate) drains_of_ip: Edges<IpAddr, Seniority>,
+    /// By Backend that is emptied.
+    pub(crate) drains_of_backend: Edges<Name, Seniority>,
+    /// By name of the node that is emptied; the first goes first.
+    pub(crate) drains_of_node: Edges<String, Seniority>,
+    /// Drains that wait, by their deadline.
+    pub(crate) deadlines: Edges<UnixMillis, ObjectKey>,
+    /// By endpoint; the first goes first.
+    pub(crate) drained: Edges<SocketAddr, Drainer>,
+    /// What each Drain empties.
+    pub(super) drained_by: OrdMap<ObjectKey, (Drainer, Arc<BTreeSet<SocketAddr>>)>,
     /// Gateways whose class is ours, and ListenerSets whose Gateway is.
     pub(crate) ours: OrdSet<ObjectKey>,
     /// Accepted ListenerSets, each with its Gateway.
@@ -96,6 +123,30 @@ impl Index {
         } else {
             self.claims_of.insert(owner.clone(), Arc::new(claims));
         }
+    }
+
+    /// Replaces the endpoints that a Drain empties; `None` for a Drain that is gone.
+    pub(super) fn set_drained(&mut self, drain: &ObjectKey, drained: Option<(Drainer, BTreeSet<SocketAddr>)>) {
+        let before = self.drained_by.get(drain);
+        let is_same = match (before, &drained) {
+            (Some((before, old)), Some((drainer, new))) => before == drainer && **old == *new,
+            _ => false,
+        };
+        if is_same {
+            return;
+        }
+        if let Some((drainer, addresses)) = self.drained_by.remove(drain) {
+            for address in addresses.iter() {
+                self.drained.remove(*address, drainer.clone());
+            }
+        }
+        let Some((drainer, addresses)) = drained.filter(|(_, addresses)| !addresses.is_empty()) else {
+            return;
+        };
+        for address in &addresses {
+            self.drained.insert(*address, drainer.clone());
+        }
+        self.drained_by.insert(drain.clone(), (drainer, Arc::new(addresses)));
     }
 
     /// How many accepted ListenerSets a Gateway has.

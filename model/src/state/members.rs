@@ -11,6 +11,7 @@ use super::settle::Events;
 use crate::node::{BindResult, Incarnation, NodeFacts, NodeId, NodeRecord, SocketKey};
 use crate::object::Object;
 use crate::outcome::Refusal;
+use crate::pin::Holder;
 
 impl State {
     /// Most addresses that are kept for one DNS name; of more, the lowest.
@@ -82,6 +83,7 @@ impl State {
         let time = self.time;
         let record = self.nodes.get_mut(&id).ok_or(Refusal::UnknownNode(id))?;
         let before = record.clone();
+        let is_restart = before.incarnation != Some(incarnation);
         if record.incarnation != Some(incarnation) {
             record.incarnation = Some(incarnation);
             record.binds = OrdMap::new();
@@ -92,6 +94,15 @@ impl State {
         }
         record.facts = facts;
         events.members |= *record != before;
+        if is_restart {
+            // No one noticed that the start before is gone.
+            if before.live {
+                self.lose(id, before.incarnation);
+            }
+            self.pins.forget_sequence(id);
+        }
+        self.pins.adopt(Holder { node: id, incarnation });
+        self.raise_level();
         Ok(())
     }
 
@@ -108,14 +119,20 @@ impl State {
             record.live = false;
             record.since = time;
             events.members = true;
+            self.lose(id, Some(incarnation));
         }
         Ok(())
     }
 
     /// Forgets a member; its number is never given again.
     pub(super) fn remove_node(&mut self, id: NodeId, events: &mut Events) -> Result<(), Refusal> {
-        self.nodes.remove(&id).ok_or(Refusal::UnknownNode(id))?;
+        let record = self.nodes.remove(&id).ok_or(Refusal::UnknownNode(id))?;
         events.members = true;
+        if record.live {
+            self.lose(id, record.incarnation);
+        }
+        self.pins.forget_sequence(id);
+        self.raise_level();
         Ok(())
     }
 
@@ -171,7 +188,16 @@ impl State {
             let addresses: Arc<[IpAddr]> = addresses.into_iter().take(State::ADDRESSES_PER_NAME).collect();
             let wanted = self.index.backends_of_hostname.first(&name).is_some();
             if wanted && self.resolved.get(&name) != Some(&addresses) {
-                self.resolved.insert(name.clone(), addresses);
+                let before = self.resolved.insert(name.clone(), Arc::clone(&addresses));
+                let before: BTreeSet<IpAddr> = before.iter().flat_map(|before| before.iter().copied()).collect();
+                let now: BTreeSet<IpAddr> = addresses.iter().copied().collect();
+                for ip in before.difference(&now) {
+                    self.index.names_of_ip.remove(*ip, name.clone());
+                }
+                for ip in &now {
+                    self.index.names_of_ip.insert(*ip, name.clone());
+                }
+                events.addresses.extend(before.symmetric_difference(&now));
                 events.names.insert(name);
             }
         }
@@ -190,21 +216,30 @@ impl State {
         {
             let name = name.to_ascii_lowercase();
             if self.index.backends_of_hostname.first(&name).is_none() {
-                self.resolved.remove(&name);
+                let addresses = self.resolved.remove(&name);
+                for ip in addresses.iter().flat_map(|addresses| addresses.iter()) {
+                    self.index.names_of_ip.remove(*ip, name.clone());
+                }
             }
         }
     }
 
-    fn current_start(&mut self, id: NodeId, incarnation: Incarnation) -> Result<&mut NodeRecord, Refusal> {
-        let record = self.nodes.get_mut(&id).ok_or(Refusal::UnknownNode(id))?;
+    /// Whether this is the current start of a node.
+    pub(super) fn check_start(&self, id: NodeId, incarnation: Incarnation) -> Result<(), Refusal> {
+        let record = self.nodes.get(&id).ok_or(Refusal::UnknownNode(id))?;
         if record.incarnation == Some(incarnation) {
-            Ok(record)
+            Ok(())
         } else {
             Err(Refusal::StaleIncarnation(id))
         }
     }
 
-    fn node_named(&self, name: &str) -> Option<NodeId> {
+    fn current_start(&mut self, id: NodeId, incarnation: Incarnation) -> Result<&mut NodeRecord, Refusal> {
+        self.check_start(id, incarnation)?;
+        self.nodes.get_mut(&id).ok_or(Refusal::UnknownNode(id))
+    }
+
+    pub(crate) fn node_named(&self, name: &str) -> Option<NodeId> {
         self.nodes
             .iter()
             .find(|(_, record)| record.facts.name == name)

@@ -2,9 +2,10 @@
 //!
 //! The work is proportional to what depends on the change. In order: edges of the objects that changed, sockets that
 //! Gateways and ListenerSets claim, listeners that routes are attached to, which ListenerSets are accepted, then status,
-//! which reads all of them.
+//! which reads all of them, and the pools of routes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::State;
 use super::batch::Batch;
@@ -13,6 +14,7 @@ use super::index::{Holder, Name, Seniority, Takes};
 use crate::kind::Kind;
 use crate::node::SocketKey;
 use crate::object::ObjectKey;
+use crate::plan::memory::Touched;
 use crate::status::attach::attach_points;
 use crate::status::claims::claims;
 use crate::status::listener_set;
@@ -30,6 +32,8 @@ pub(super) struct Events {
     pub(super) members: bool,
     /// DNS names that have other addresses now.
     pub(super) names: BTreeSet<String>,
+    /// Addresses that a DNS name has won or lost.
+    pub(super) addresses: BTreeSet<IpAddr>,
 }
 
 /// What is still to be looked at.
@@ -39,8 +43,12 @@ struct Work {
     reclaim: BTreeSet<ObjectKey>,
     /// Routes that may attach elsewhere than before.
     reattach: BTreeSet<ObjectKey>,
+    /// Drains that may empty other endpoints than before.
+    redrain: BTreeSet<ObjectKey>,
     /// Objects whose status may change, in the order in which their changes are published.
     restate: BTreeSet<ObjectKey>,
+    /// What may be behind some routes now.
+    touched: Touched,
 }
 
 /// What has moved on a socket group.
@@ -55,10 +63,13 @@ impl State {
     /// Brings index and status in step with the objects in `batch` and with `events`.
     pub(super) fn settle(&mut self, batch: &mut Batch, events: &Events) {
         let mut work = Work::default();
-        for (key, before) in batch.touched() {
-            let now = self.objects.get(&key).cloned();
-            self.relink(&key, before.as_ref(), now.as_ref(), &mut work);
-            self.forget_names(before.as_ref());
+        let drained = self.index.drained.clone();
+        let changed = batch.touched();
+        for (key, before) in &changed {
+            let (key, before) = (key, before.as_ref());
+            let now = self.objects.get(key).cloned();
+            self.relink(key, before, now.as_ref(), &mut work);
+            self.forget_names(before);
         }
         let (lost, freed) = self.reclaim(&mut work);
         for key in lost {
@@ -68,14 +79,35 @@ impl State {
         self.reattach(&mut work);
         self.heed(batch, events, &mut work);
         self.judge_sets(&mut work);
-        for key in work.restate {
+        for drain in self.passed_drains() {
+            work.redrain.insert(drain.clone());
+            work.restate.insert(drain);
+        }
+        self.redrain(std::mem::take(&mut work.redrain));
+        for key in std::mem::take(&mut work.restate) {
             self.restate(batch, &key);
         }
+        for (key, before) in &changed {
+            work.touched.by_change(self, before.as_ref(), self.objects.get(key));
+        }
+        for name in &events.names {
+            work.touched.by_name(self, name);
+        }
+        for address in drained.differing(&self.index.drained) {
+            work.touched.routes.extend(self.routes_of_endpoint(*address));
+        }
+        self.settle_pools(&work.touched.routes);
+        self.advance();
     }
 
     /// The index of the objects, from scratch.
     pub(super) fn rebuild_index(&mut self) {
         self.index = super::index::Index::default();
+        for (name, addresses) in &self.resolved {
+            for ip in addresses.iter() {
+                self.index.names_of_ip.insert(*ip, name.clone());
+            }
+        }
         let mut work = Work::default();
         for (key, object) in self.objects.clone() {
             self.relink(&key, None, Some(&object), &mut work);
@@ -83,6 +115,7 @@ impl State {
         self.reclaim(&mut work);
         self.reattach(&mut work);
         self.judge_sets(&mut work);
+        self.redrain(work.redrain);
     }
 
     /// Computes again what each Gateway and ListenerSet in `work` claims, and notes who is touched by it. Returns those
@@ -156,10 +189,12 @@ impl State {
             }
             let seniority = object.as_ref().map(Seniority::of_object);
             self.index.set_attachments(&key, seniority, points);
-            if key.kind == Kind::TlsRoute
-                && let Some(route) = route
-            {
-                self.restate_backend_policies(&route, work);
+            if key.kind == Kind::TlsRoute {
+                // Whether TLS ends at a listener of it may have changed.
+                work.touched.routes.insert(key.clone());
+                if let Some(route) = route {
+                    self.restate_backend_policies(&route, work);
+                }
             }
             work.restate.insert(key);
         }
@@ -198,10 +233,17 @@ impl State {
         }
         if events.members {
             work.restate.extend(self.index.ours.iter().cloned());
+            let drains = self.index.drains_of_node.iter();
+            work.restate.extend(drains.map(|(_, drain)| drain.key.clone()));
+        }
+        for ip in &events.addresses {
+            let drains = self.index.drains_of_ip.of(ip);
+            work.restate.extend(drains.map(|drain| drain.key.clone()));
         }
         for name in &events.names {
             let backends: Vec<Name> = self.index.backends_of_hostname.of(name).cloned().collect();
             for backend in backends {
+                self.redrain_backend(&backend, work);
                 let key = backend.key(Kind::Backend);
                 // What a name stands for is part of the Backend: its version rises even if its status reads the same.
                 self.force(batch, &key);
@@ -213,6 +255,10 @@ impl State {
     /// Derives the status of one object and stores it if it differs. Objects whose status is not ours are left alone.
     fn restate(&mut self, batch: &mut Batch, key: &ObjectKey) {
         if let Some(stated) = self.objects.get(key).and_then(|object| self.stated(object)) {
+            if key.kind == Kind::Drain {
+                // Whether its deadline is waited for is in its status.
+                self.index.relink(self.objects.get(key), Some(&stated));
+            }
             self.put(batch, stated);
         }
     }

@@ -1,7 +1,8 @@
 //! The state as records for a snapshot, and back.
 //!
-//! Records come in this order: header, nodes, binds, resolved names, objects in key order. Each is JSON behind one
-//! byte that says whether the next record goes on with it, so that no record passes [`RECORD_BYTES`].
+//! Records come in this order: header, nodes, binds, resolved names, objects in key order, generations, pools, pins.
+//! Each is JSON behind one byte that says whether the next record goes on with it, so that no record passes
+//! [`RECORD_BYTES`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,8 +15,12 @@ use crate::meta::{Uid, UnixMillis};
 use crate::node::{BindResult, NodeId, NodeRecord, SocketKey};
 use crate::object::Object;
 
+mod phases;
+
 /// Version of the records; raised when they change in a way that older code cannot read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version without generations, pools and pins: still written below the cluster level that has them.
+const WITHOUT_PHASES: u32 = 1;
 /// Most bytes in one record; what is longer goes on in the next one.
 const RECORD_BYTES: usize = 256 * 1024;
 /// Most bytes that continued records may add up to: far above any object that the API admits.
@@ -40,6 +45,9 @@ enum Record {
     },
     Resolved(Vec<(String, Vec<IpAddr>)>),
     Object(Object),
+    Phases(phases::PhasesRecord),
+    Pool(phases::PoolRecordV2),
+    Holds(phases::HoldsRecord),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +64,8 @@ struct Header {
     nodes: usize,
     resolved: usize,
     objects: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phases: Option<phases::Counts>,
 }
 
 /// A snapshot that cannot be read.
@@ -72,8 +82,9 @@ impl State {
     /// The state as records for a snapshot: each is at most 256 KiB and one byte, in a fixed order, versioned and
     /// self-contained. The ring of changes is not in it. Encodes lazily from a shared copy of the state.
     pub fn snapshot_records(&self) -> impl Iterator<Item = Vec<u8>> + Send + use<> {
+        let phases = phases::counts(self);
         let header = Header {
-            version: VERSION,
+            version: if phases.is_some() { VERSION } else { WITHOUT_PHASES },
             time: self.time,
             revision: self.revision,
             level: self.level,
@@ -83,6 +94,7 @@ impl State {
             nodes: self.nodes.len(),
             resolved: self.resolved.len(),
             objects: self.objects.len(),
+            phases,
         };
         let nodes = self
             .nodes
@@ -107,6 +119,7 @@ impl State {
             .chain(nodes)
             .chain(names)
             .chain(objects)
+            .chain(phases::records(self))
             .flat_map(|record| encode(&record))
     }
 
@@ -163,6 +176,7 @@ struct Reader {
     pending: Vec<u8>,
     header: Option<Header>,
     state: State,
+    phases: phases::PhasesReader,
 }
 
 impl Reader {
@@ -207,6 +221,9 @@ impl Reader {
             Record::Object(object) => {
                 self.state.objects.insert(object.key(), object);
             }
+            Record::Phases(record) => self.phases.phases(record)?,
+            Record::Pool(record) => self.phases.pool(record),
+            Record::Holds(record) => self.phases.holds(record),
         }
         Ok(())
     }
@@ -237,16 +254,17 @@ impl Reader {
         };
         state.changes = ChangeRing::starting_after(state.revision);
         state.rebuild_index();
+        self.phases.finish(&mut state, header.phases)?;
         Ok(state)
     }
 }
 
 fn check_version(version: u32) -> Result<(), String> {
-    if version == VERSION {
+    if (WITHOUT_PHASES..=VERSION).contains(&version) {
         return Ok(());
     }
     Err(format!(
-        "it is of version {version}, this binary reads version {VERSION}: run the binary that wrote it, or a newer one"
+        "it is of version {version}, this binary reads up to version {VERSION}: run the binary that wrote it, or a newer one"
     ))
 }
 

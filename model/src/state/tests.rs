@@ -1,7 +1,12 @@
 //! The transition function from outside, and its properties.
 
+mod drains;
+mod holds;
+mod invariants;
+mod levels;
 mod members;
 mod objects;
 mod oracle;
+mod phases;
 mod snapshots;
 pub(crate) mod universe;

@@ -1,36 +1,56 @@
 //! Status of a BackendTrafficPolicy, and which one a backendRef has.
 
-use super::backend_ref::Referent;
+use super::backend_ref::{Referent, resolve};
 use super::condition::{ACCEPTED, Derived, Moment};
 use super::policy::{as_ancestor, conflicted, rival, status, winner};
 use crate::kind::Kind;
 use crate::object::{Object, ObjectKey};
-use crate::plan::BackendSettings;
+use crate::plan::{Affinity, BackendSettings};
 use crate::resource::{AnyPolicy, AnyRoute, BackendTrafficPolicy, PolicyStatus, PolicyTarget};
 use crate::state::State;
 use crate::state::index::{Name, target_key};
 
 /// What sessions of a route's first rule toward `referent` are set to.
 pub(crate) fn settings(state: &State, route: &AnyRoute<'_>, referent: &Referent<'_>) -> BackendSettings {
-    let find = |target: &ObjectKey, section: Option<&str>| {
-        let found = winner(state, Kind::BackendTrafficPolicy, target, section);
-        found.and_then(|object| match object {
-            Object::BackendTrafficPolicy(policy) => Some(policy.spec.settings()),
-            _ => None,
-        })
-    };
+    let policy = of_route(state, route).or_else(|| of_referent(state, referent));
+    policy.map(|policy| policy.spec.settings()).unwrap_or_default()
+}
+
+/// What clients of a route's first rule are kept to. A client has one endpoint in all of the rule, so this is no matter of
+/// one backendRef: of those that have a policy, the first says.
+pub(crate) fn affinity(state: &State, route: &AnyRoute<'_>) -> Affinity {
+    let key = Name::of(route.metadata).key(route.kind);
+    let policy = of_route(state, route).or_else(|| {
+        let mut refs = route.spec.backend_refs().iter();
+        refs.find_map(|backend| of_referent(state, &resolve(state, &key, backend).ok()?))
+    });
+    policy.map(|policy| policy.spec.affinity.settings()).unwrap_or_default()
+}
+
+/// The policy for a route's first rule, or for the route.
+fn of_route<'a>(state: &'a State, route: &AnyRoute<'_>) -> Option<&'a BackendTrafficPolicy> {
     let own = Name::of(route.metadata).key(route.kind);
     let rule = route.spec.rules.first().and_then(|rule| rule.name.as_deref());
-    rule.and_then(|rule| find(&own, Some(rule)))
-        .or_else(|| find(&own, None))
-        .or_else(|| match referent {
-            Referent::Service(service, port) => {
-                let key = Name::of(&service.metadata).key(Kind::Service);
-                find(&key, Some(&port.name)).or_else(|| find(&key, None))
-            }
-            Referent::Backend(backend, _) => find(&Name::of(&backend.metadata).key(Kind::Backend), None),
-        })
-        .unwrap_or_default()
+    rule.and_then(|rule| find(state, &own, Some(rule)))
+        .or_else(|| find(state, &own, None))
+}
+
+/// The policy for the port of a Service, for the Service, or for the Backend.
+fn of_referent<'a>(state: &'a State, referent: &Referent<'_>) -> Option<&'a BackendTrafficPolicy> {
+    match referent {
+        Referent::Service(service, port) => {
+            let key = Name::of(&service.metadata).key(Kind::Service);
+            find(state, &key, Some(&port.name)).or_else(|| find(state, &key, None))
+        }
+        Referent::Backend(backend, _) => find(state, &Name::of(&backend.metadata).key(Kind::Backend), None),
+    }
+}
+
+fn find<'a>(state: &'a State, target: &ObjectKey, section: Option<&str>) -> Option<&'a BackendTrafficPolicy> {
+    match winner(state, Kind::BackendTrafficPolicy, target, section)? {
+        Object::BackendTrafficPolicy(policy) => Some(policy),
+        _ => None,
+    }
 }
 
 /// The status of a policy: one entry for each target.

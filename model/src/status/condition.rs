@@ -8,6 +8,8 @@ use crate::meta::{Condition, ConditionStatus, Timestamp};
 pub const ACCEPTED: &str = "Accepted";
 /// Whether it is in force on every live node.
 pub const PROGRAMMED: &str = "Programmed";
+/// Whether no session is left of what a Drain empties.
+pub const DRAINED: &str = "Drained";
 /// Whether everything it refers to is there and may be used.
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// Whether a listener clashes with another one.

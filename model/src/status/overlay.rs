@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::condition::keep_own;
-use super::{backend, class, gateway, listener_set, policy, route, service, view};
+use super::{backend, class, drain, gateway, listener_set, policy, route, service, view};
 use crate::object::Object;
 use crate::resource::{ListenerStatus, PolicyStatus, RouteStatus};
 use crate::state::State;
@@ -40,6 +40,14 @@ pub(crate) fn keep_ours(state: &State, stored: &Object, mut written: Object) -> 
         (Object::Backend(stored), Object::Backend(written)) => {
             let written = Arc::make_mut(written);
             keep_own(&stored.status.conditions, &backend::OWN, &mut written.status.conditions);
+        }
+        (Object::Drain(stored), Object::Drain(written)) => {
+            let written = Arc::make_mut(written);
+            let mut conditions = std::mem::take(&mut written.status.conditions);
+            keep_own(&stored.status.conditions, &drain::OWN, &mut conditions);
+            // All else is ours: what was reported cannot be derived again.
+            written.status = stored.status.clone();
+            written.status.conditions = conditions;
         }
         _ => {}
     }

@@ -2,6 +2,7 @@
 
 mod backend;
 mod decoding;
+mod drain;
 mod endpoint_slice;
 mod gateway;
 mod listener_set;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use guideway_model::Kind;
 use guideway_model::object::Object;
-use guideway_model::plan::{BackendSettings, ClientSettings, Keepalive, UdpSettings};
+use guideway_model::plan::{
+    Affinity, AffinityKind, BackendSettings, ClientSettings, Keepalive, Replication, UdpSettings,
+};
 
 use crate::{accept, decode, object, reject};
 
@@ -82,6 +84,29 @@ fn every_field_of_a_backend_policy_reaches_the_data_plane() {
         panic!("a BackendTrafficPolicy")
     };
     assert!(one_way.spec.settings().udp.one_way);
+}
+
+#[test]
+fn affinity_has_defaults() {
+    let affinity = |fields: &str| match accept(Kind::BackendTrafficPolicy, &backend(fields)) {
+        Object::BackendTrafficPolicy(policy) => policy.spec.affinity.settings(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(affinity(""), Affinity::default());
+    let client = |v4_prefix, v6_prefix, seconds| AffinityKind::ClientIp {
+        v4_prefix,
+        v6_prefix,
+        timeout: Duration::from_secs(seconds),
+    };
+    let found = affinity("affinity: {type: ClientIP}");
+    assert_eq!(found.kind, client(32, 64, 10_800));
+    assert_eq!(found.replication, Replication::OnChange);
+    let found = affinity(
+        "affinity: {type: ClientIP, replication: Always,
+                    clientIP: {ipv4PrefixLength: 24, ipv6PrefixLength: 48, timeout: 10m}}",
+    );
+    assert_eq!(found.kind, client(24, 48, 600));
+    assert_eq!(found.replication, Replication::Always);
 }
 
 #[test]
@@ -184,6 +209,36 @@ fn backend_policies_that_are_refused() {
             "udp: {mode: OneWay, expectedReplies: 1}",
             "spec.udp.expectedReplies",
             "must not be set when mode is OneWay",
+        ),
+        (
+            "affinity: {type: Cookie}",
+            "spec.affinity.type",
+            "\"Cookie\": must be one of FiveTuple, ClientIP",
+        ),
+        (
+            "affinity: {clientIP: {}}",
+            "spec.affinity.clientIP",
+            "must only be set when type is ClientIP",
+        ),
+        (
+            "affinity: {type: FiveTuple, replication: Always}",
+            "spec.affinity.replication",
+            "must only be Always when type is ClientIP",
+        ),
+        (
+            "affinity: {type: ClientIP, clientIP: {ipv4PrefixLength: 0}}",
+            "spec.affinity.clientIP.ipv4PrefixLength",
+            "0: must be between 1 and 32",
+        ),
+        (
+            "affinity: {type: ClientIP, clientIP: {ipv6PrefixLength: 129}}",
+            "spec.affinity.clientIP.ipv6PrefixLength",
+            "129: must be between 1 and 128",
+        ),
+        (
+            "affinity: {type: ClientIP, clientIP: {timeout: 0s}}",
+            "spec.affinity.clientIP.timeout",
+            "must be between 1ms and 8784h",
         ),
     ] {
         reject(Kind::BackendTrafficPolicy, &backend(fields), &[(field, message)]);

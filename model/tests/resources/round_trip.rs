@@ -173,9 +173,17 @@ fn backend_policy() -> impl Strategy<Value = Value> {
         r#"{"mode":"OneWay"}"#,
         r#"{"expectedReplies":1,"idleTimeout":"5s"}"#,
     ]);
-    (target("", "Service"), [span(), span(), span(), span(), span()], udp).prop_map(
-        |(targets, [connect, first, idle, stall, user], udp)| {
-            json!({ "targetRefs": targets, "udp": udp,
+    let affinity = maybe(&[
+        "{}",
+        r#"{"type":"FiveTuple","replication":"OnChange"}"#,
+        r#"{"type":"ClientIP"}"#,
+        r#"{"type":"ClientIP","clientIP":{},"replication":"Always"}"#,
+        r#"{"type":"ClientIP","clientIP":{"ipv4PrefixLength":24,"ipv6PrefixLength":48,"timeout":"1h"}}"#,
+    ]);
+    let spans = [span(), span(), span(), span(), span()];
+    (target("", "Service"), spans, udp, affinity).prop_map(
+        |(targets, [connect, first, idle, stall, user], udp, affinity)| {
+            json!({ "targetRefs": targets, "udp": udp, "affinity": affinity,
                     "timeout": { "tcp": { "connectTimeout": connect, "firstByteTimeout": first, "idleTimeout": idle,
                                           "writeStallTimeout": stall, "userTimeout": user } } })
         },
@@ -204,6 +212,27 @@ fn backend() -> impl Strategy<Value = Value> {
                 .map(|(([a, b, c], port), weight)| json!({ "ip": format!("10.{a}.{b}.{c}"), "port": port, "weight": weight }))
                 .collect();
             json!({ "endpoints": endpoints })
+        },
+    )
+}
+
+fn drain() -> impl Strategy<Value = Value> {
+    let target = maybe(&[
+        r#"{"endpoint":{"ip":"10.0.0.1","port":1}}"#,
+        r#"{"endpoint":{"ip":"::ffff:10.0.0.1","port":1}}"#,
+        r#"{"backend":{"namespace":"a","name":"b.c"}}"#,
+        r#"{"node":{"name":"A b"}}"#,
+    ]);
+    let target = target.prop_filter("needed", |target| !target.is_null());
+    let pace = maybe(&["{}", r#"{"jitterPercent":0}"#, r#"{"sessionsPerSecond":1}"#]);
+    let words = (
+        maybe(&[r#""Keep""#, r#""Close""#]),
+        maybe(&[r#""KeepUntilIdle""#, r#""Rechoose""#]),
+    );
+    (target, span(), words, pace, maybe(&["true", "false"])).prop_map(
+        |(target, deadline, (at_deadline, udp), pace, force)| {
+            json!({ "target": target, "deadline": deadline, "atDeadline": at_deadline, "udp": udp, "pace": pace,
+                    "force": force })
         },
     )
 }
@@ -267,6 +296,7 @@ fn any_object() -> impl Strategy<Value = (Kind, Value)> {
         data(Kind::Secret),
         data(Kind::ConfigMap),
         spec(Kind::Backend, backend().boxed()),
+        spec(Kind::Drain, drain().boxed()),
     ]
 }
 

@@ -11,10 +11,16 @@ use crate::accept;
 fn immutable_fields_are_named() {
     let class = |controller: &str| accept(Kind::GatewayClass, &format!("spec: {{controllerName: {controller}}}"));
     let slice = |address_type: &str| accept(Kind::EndpointSlice, &format!("addressType: {address_type}"));
+    let drain = |target: &str| accept(Kind::Drain, &format!("spec: {{target: {{{target}}}}}"));
     assert_eq!(validate_update(&class("a/b"), &class("a/b")), []);
     for (old, new, field) in [
         (class("a/b"), class("a/c"), "spec.controllerName"),
         (slice("IPv4"), slice("IPv6"), "addressType"),
+        (
+            drain("node: {name: a}"),
+            drain("endpoint: {ip: 10.0.0.1, port: 1}"),
+            "spec.target",
+        ),
         (class("a/b"), slice("IPv4"), "kind"),
     ] {
         let causes = validate_update(&old, &new);
@@ -102,6 +108,11 @@ fn metadata_and_status_are_not_what_is_wanted() {
             Kind::Backend,
             "spec: {endpoints: [{ip: 1.1.1.1, port: 1}]}",
             "spec: {endpoints: [{ip: 1.1.1.1, port: 2}]}",
+        ),
+        (
+            Kind::Drain,
+            "spec: {target: {node: {name: a}}}",
+            "spec: {target: {node: {name: a}}, force: true}",
         ),
     ] {
         let one = accept(kind, one);

@@ -9,6 +9,8 @@ use self::candidates::{Candidate, candidates};
 use self::names::{best, labels};
 use self::routes::{carrier, check_pool};
 use super::compile_small;
+use crate::command::Proposal;
+use crate::fixture::preparations;
 use crate::node::SocketKey;
 use crate::plan::{ListenerService, Plan, Unmatched};
 use crate::resource::AnyRoute;
@@ -93,12 +95,26 @@ fn check_all(steps: Vec<Step>) {
         let proposal = step.propose(&state, &mut time);
         state.apply(proposal);
         if number % 8 == 0 {
+            let state = activated(&state);
             let next = compile_small(&state, plan.as_ref());
             check(&state, &next);
             plan = Some(next);
         }
     }
+    let state = activated(&state);
     check(&state, &compile_small(&state, plan.as_ref()));
+}
+
+/// What becomes of a state when all nodes prepare what is wanted.
+fn activated(state: &State) -> State {
+    let mut state = state.clone();
+    while state.prepared_generation().is_some() {
+        for command in preparations(&state) {
+            let time = state.time();
+            state.apply(Proposal { time, command });
+        }
+    }
+    state
 }
 
 proptest! {

@@ -11,7 +11,7 @@ use crate::fixture::{
     tls_route,
 };
 use crate::kind::Kind;
-use crate::plan::{Entry, ListenerService, Plan, Roots, Route, Upstream};
+use crate::plan::{AffinityKind, Entry, ListenerService, Plan, Roots, Route, Upstream};
 
 fn upstream(plan: &Plan) -> Arc<Upstream> {
     let routes: Vec<&Route> = plan.listeners[0].service.routes();
@@ -102,6 +102,55 @@ fn the_most_specific_backend_policy_sets_all() {
         panic!("two endpoints");
     };
     assert!(Arc::ptr_eq(one, other), "endpoints with the same settings share them");
+}
+
+#[test]
+fn affinity_is_one_thing_for_all_of_a_rule() {
+    let mut world = World::new();
+    world.create(gateway("g", json!([tcp("pg", 1)])));
+    let mut json = route(
+        "r",
+        "g",
+        json!([{"name": "gone", "port": 80}, {"name": "s", "port": 80}, {"name": "t", "port": 80}]),
+    );
+    json["spec"]["rules"][0]["name"] = json!("main");
+    world.create(json);
+    for name in ["gone", "s", "t"] {
+        world.create(service(name, 80));
+        world.create(slice(name, name, 80, &["10.0.0.1"]));
+    }
+    let policy = |name: &str, group: &str, kind: &str, target: &str, section: Option<&str>, affinity: Value| {
+        let target = json!({"group": group, "kind": kind, "name": target, "sectionName": section});
+        let spec = json!({"targetRefs": [target], "affinity": affinity});
+        json!({"kind": "BackendTrafficPolicy", "metadata": {"name": name}, "spec": spec})
+    };
+    let client = |prefix: u8| json!({"type": "ClientIP", "clientIP": {"ipv4PrefixLength": prefix}});
+    let prefix = |world: &World, plan: &mut Plan| {
+        let next = compile_small(&world.state, Some(plan));
+        assert_eq!(next, compile_small(&world.state, None));
+        *plan = next;
+        match pool(plan).affinity.kind {
+            AffinityKind::FiveTuple => None,
+            AffinityKind::ClientIp { v4_prefix, .. } => Some(v4_prefix),
+        }
+    };
+    let mut plan = compile_small(&world.state, None);
+    assert_eq!(prefix(&world, &mut plan), None);
+    world.create(policy("t", "", "Service", "t", None, client(3)));
+    assert_eq!(prefix(&world, &mut plan), Some(3));
+    world.create(policy("s", "", "Service", "s", None, client(2)));
+    assert_eq!(
+        prefix(&world, &mut plan),
+        Some(2),
+        "of the refs, the first that has one"
+    );
+    world.delete(Kind::Service, "default", "s");
+    assert_eq!(prefix(&world, &mut plan), Some(3), "a ref that leads nowhere has none");
+    let api = "gateway.networking.k8s.io";
+    world.create(policy("route", api, "TCPRoute", "r", None, client(4)));
+    assert_eq!(prefix(&world, &mut plan), Some(4));
+    world.create(policy("rule", api, "TCPRoute", "r", Some("main"), json!({})));
+    assert_eq!(prefix(&world, &mut plan), None, "a policy is taken as a whole");
 }
 
 #[test]

@@ -1,13 +1,19 @@
 //! The edges that an object has by itself.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::{Index, Name, Seniority};
 use crate::kind::Kind;
+use crate::meta::UnixMillis;
 use crate::object::{Object, ObjectKey};
 use crate::resource::{
-    AnyPolicy, AnyRoute, BackendRef, Listener, ListenerSet, ParentReference, PolicyTarget, SecretReference,
+    AnyPolicy, AnyRoute, BackendRef, Drain, DrainPhase, Drained, Listener, ListenerSet, ParentReference, PolicyTarget,
+    SecretReference,
 };
 
 /// An edge that an object has by itself.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Edge {
     Class(String, Name),
     Set(Name, Name),
@@ -18,41 +24,66 @@ enum Edge {
     Certificate(ObjectKey, ObjectKey),
     Stranger(String, ObjectKey),
     Target(ObjectKey, Seniority),
+    Address(IpAddr, ObjectKey),
+    DrainedAddress(IpAddr, Seniority),
+    DrainedBackend(Name, Seniority),
+    DrainedNode(String, Seniority),
+    Deadline(UnixMillis, ObjectKey),
 }
 
 impl Index {
-    /// Adds the edges that an object has by itself.
-    pub(in crate::state) fn link(&mut self, object: &Object) {
-        for edge in edges_of(object) {
-            match edge {
-                Edge::Class(class, gateway) => self.gateways_of_class.insert(class, gateway),
-                Edge::Set(gateway, set) => self.sets_of_gateway.insert(gateway, set),
-                Edge::Parent(parent, route) => self.routes_of_parent.insert(parent, route),
-                Edge::Backend(backend, route) => self.routes_of_backend.insert(backend, route),
-                Edge::Slice(service, slice) => self.slices_of_service.insert(service, slice),
-                Edge::Hostname(hostname, backend) => self.backends_of_hostname.insert(hostname, backend),
-                Edge::Certificate(holder, user) => self.users_of_certificate.insert(holder, user),
-                Edge::Stranger(namespace, referrer) => self.strangers_of_namespace.insert(namespace, referrer),
-                Edge::Target(target, policy) => self.policies_of_target.insert(target, policy),
-            };
+    /// Replaces the edges that an object has by itself. Those that stay are not touched, so a change among a thousand
+    /// endpoints costs what has changed.
+    pub(in crate::state) fn relink(&mut self, before: Option<&Object>, now: Option<&Object>) {
+        let edges = |object: &Object| edges_of(object).into_iter().collect::<BTreeSet<Edge>>();
+        let before = before.map(edges).unwrap_or_default();
+        let mut now = now.map(edges).unwrap_or_default();
+        for edge in before {
+            if !now.remove(&edge) {
+                self.unlink(edge);
+            }
+        }
+        for edge in now {
+            self.link(edge);
         }
     }
 
-    /// Removes them.
-    pub(in crate::state) fn unlink(&mut self, object: &Object) {
-        for edge in edges_of(object) {
-            match edge {
-                Edge::Class(class, gateway) => self.gateways_of_class.remove(class, gateway),
-                Edge::Set(gateway, set) => self.sets_of_gateway.remove(gateway, set),
-                Edge::Parent(parent, route) => self.routes_of_parent.remove(parent, route),
-                Edge::Backend(backend, route) => self.routes_of_backend.remove(backend, route),
-                Edge::Slice(service, slice) => self.slices_of_service.remove(service, slice),
-                Edge::Hostname(hostname, backend) => self.backends_of_hostname.remove(hostname, backend),
-                Edge::Certificate(holder, user) => self.users_of_certificate.remove(holder, user),
-                Edge::Stranger(namespace, referrer) => self.strangers_of_namespace.remove(namespace, referrer),
-                Edge::Target(target, policy) => self.policies_of_target.remove(target, policy),
-            };
-        }
+    fn link(&mut self, edge: Edge) {
+        match edge {
+            Edge::Class(class, gateway) => self.gateways_of_class.insert(class, gateway),
+            Edge::Set(gateway, set) => self.sets_of_gateway.insert(gateway, set),
+            Edge::Parent(parent, route) => self.routes_of_parent.insert(parent, route),
+            Edge::Backend(backend, route) => self.routes_of_backend.insert(backend, route),
+            Edge::Slice(service, slice) => self.slices_of_service.insert(service, slice),
+            Edge::Hostname(hostname, backend) => self.backends_of_hostname.insert(hostname, backend),
+            Edge::Certificate(holder, user) => self.users_of_certificate.insert(holder, user),
+            Edge::Stranger(namespace, referrer) => self.strangers_of_namespace.insert(namespace, referrer),
+            Edge::Target(target, policy) => self.policies_of_target.insert(target, policy),
+            Edge::Address(ip, holder) => self.holders_of_ip.insert(ip, holder),
+            Edge::DrainedAddress(ip, drain) => self.drains_of_ip.insert(ip, drain),
+            Edge::DrainedBackend(backend, drain) => self.drains_of_backend.insert(backend, drain),
+            Edge::DrainedNode(node, drain) => self.drains_of_node.insert(node, drain),
+            Edge::Deadline(deadline, drain) => self.deadlines.insert(deadline, drain),
+        };
+    }
+
+    fn unlink(&mut self, edge: Edge) {
+        match edge {
+            Edge::Class(class, gateway) => self.gateways_of_class.remove(class, gateway),
+            Edge::Set(gateway, set) => self.sets_of_gateway.remove(gateway, set),
+            Edge::Parent(parent, route) => self.routes_of_parent.remove(parent, route),
+            Edge::Backend(backend, route) => self.routes_of_backend.remove(backend, route),
+            Edge::Slice(service, slice) => self.slices_of_service.remove(service, slice),
+            Edge::Hostname(hostname, backend) => self.backends_of_hostname.remove(hostname, backend),
+            Edge::Certificate(holder, user) => self.users_of_certificate.remove(holder, user),
+            Edge::Stranger(namespace, referrer) => self.strangers_of_namespace.remove(namespace, referrer),
+            Edge::Target(target, policy) => self.policies_of_target.remove(target, policy),
+            Edge::Address(ip, holder) => self.holders_of_ip.remove(ip, holder),
+            Edge::DrainedAddress(ip, drain) => self.drains_of_ip.remove(ip, drain),
+            Edge::DrainedBackend(backend, drain) => self.drains_of_backend.remove(backend, drain),
+            Edge::DrainedNode(node, drain) => self.drains_of_node.remove(node, drain),
+            Edge::Deadline(deadline, drain) => self.deadlines.remove(deadline, drain),
+        };
     }
 }
 
@@ -96,6 +127,9 @@ fn edges_of(object: &Object) -> Vec<Edge> {
         Object::EndpointSlice(slice) => {
             let service = slice.service_name().map(|service| Name::new(&name.namespace, service));
             edges.extend(service.map(|service| Edge::Slice(service, name)));
+            let addresses = slice.endpoints.iter().filter_map(|endpoint| slice.address(endpoint));
+            let key = object.key();
+            edges.extend(addresses.map(|ip| Edge::Address(ip, key.clone())));
         }
         Object::Gateway(gateway) => {
             edges.push(Edge::Class(gateway.spec.gateway_class_name.clone(), name));
@@ -109,7 +143,11 @@ fn edges_of(object: &Object) -> Vec<Edge> {
             let endpoints = backend.spec.endpoints.iter();
             let hostnames = endpoints.filter_map(|endpoint| endpoint.hostname.as_deref());
             edges.extend(hostnames.map(|hostname| Edge::Hostname(hostname.to_ascii_lowercase(), name.clone())));
+            let addresses = backend.spec.endpoints.iter().filter_map(|endpoint| endpoint.ip);
+            let key = object.key();
+            edges.extend(addresses.map(|ip| Edge::Address(ip.to_canonical(), key.clone())));
         }
+        Object::Drain(drain) => edges.extend(drain_edges(drain)),
         Object::BackendTlsPolicy(policy) => {
             for authority in &policy.spec.validation.ca_certificate_refs {
                 let kind = Kind::by_name(&authority.group, &authority.kind);
@@ -119,6 +157,22 @@ fn edges_of(object: &Object) -> Vec<Edge> {
             }
         }
         _ => {}
+    }
+    edges
+}
+
+fn drain_edges(drain: &Drain) -> Vec<Edge> {
+    let seniority = Seniority::of(Kind::Drain, &drain.metadata);
+    let target = drain.spec.target.drained().map(|target| match target {
+        Drained::Endpoint(address) => Edge::DrainedAddress(address.ip(), seniority.clone()),
+        Drained::Backend { namespace, name } => Edge::DrainedBackend(Name::new(namespace, name), seniority.clone()),
+        Drained::Node(name) => Edge::DrainedNode(name.to_owned(), seniority.clone()),
+    });
+    let mut edges: Vec<Edge> = target.into_iter().collect();
+    if drain.status.phase == DrainPhase::Draining
+        && let Some(deadline) = drain.deadline()
+    {
+        edges.push(Edge::Deadline(deadline, seniority.key));
     }
     edges
 }

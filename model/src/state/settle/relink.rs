@@ -1,5 +1,7 @@
 //! Who depends on an object that has changed.
 
+use std::net::IpAddr;
+
 use super::Work;
 use crate::kind::Kind;
 use crate::object::{Object, ObjectKey};
@@ -10,15 +12,11 @@ use crate::state::index::{Name, backend_key, target_key};
 impl State {
     /// Moves the edges of one object, and notes who depends on it.
     pub(super) fn relink(&mut self, key: &ObjectKey, before: Option<&Object>, now: Option<&Object>, work: &mut Work) {
-        if let Some(before) = before {
-            self.index.unlink(before);
-        }
-        if let Some(now) = now {
-            self.index.link(now);
-        }
+        self.index.relink(before, now);
         work.restate.insert(key.clone());
         let generation = |object: &Object| (object.meta().uid.clone(), object.meta().generation);
         let same_spec = before.map(generation) == now.map(generation);
+        self.restate_drains(before, now, work);
         match key.kind {
             Kind::Namespace => {
                 let labels = |object: &Object| object.meta().labels.clone();
@@ -36,8 +34,15 @@ impl State {
                     }
                 }
             }
+            // Also for what was reported: whether flows are chosen anew depends on how far it is.
+            Kind::Drain => {
+                work.redrain.insert(key.clone());
+            }
             _ if same_spec => {}
             Kind::Service | Kind::Backend => {
+                if key.kind == Kind::Backend {
+                    self.redrain_backend(&Name::of_key(key), work);
+                }
                 work.restate.extend(self.index.routes_of_backend.of(key).cloned());
                 self.restate_policies(key, work);
             }
@@ -69,6 +74,38 @@ impl State {
                         self.restate_policies(&target, work);
                     }
                 }
+            }
+        }
+    }
+
+    /// Drains of a Backend that may have other endpoints, or that has come or gone.
+    pub(super) fn redrain_backend(&self, backend: &Name, work: &mut Work) {
+        for drain in self.index.drains_of_backend.of(backend) {
+            work.redrain.insert(drain.key.clone());
+            work.restate.insert(drain.key.clone());
+        }
+    }
+
+    /// Drains of an endpoint that something has or had: they say whether it is there.
+    fn restate_drains(&self, before: Option<&Object>, now: Option<&Object>, work: &mut Work) {
+        if self.index.drains_of_ip.iter().next().is_none() {
+            return;
+        }
+        for object in before.into_iter().chain(now) {
+            let addresses: Vec<IpAddr> = match object {
+                Object::EndpointSlice(slice) => {
+                    let endpoints = slice.endpoints.iter();
+                    endpoints.filter_map(|endpoint| slice.address(endpoint)).collect()
+                }
+                Object::Backend(backend) => {
+                    let endpoints = self.endpoints_of_backend(backend).into_iter();
+                    endpoints.map(|(address, _)| address.ip()).collect()
+                }
+                _ => return,
+            };
+            for ip in &addresses {
+                let drains = self.index.drains_of_ip.of(ip);
+                work.restate.extend(drains.map(|drain| drain.key.clone()));
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::state::batch::Batch;
 use crate::status::condition::Moment;
 use crate::status::owner::Owner;
 use crate::status::{
-    backend, backend_tls, backend_traffic, class, client_traffic, gateway, listener_set, route, service,
+    backend, backend_tls, backend_traffic, class, client_traffic, drain, gateway, listener_set, route, service,
 };
 
 /// The object with `$status` in place of its own, if they differ; an object is copied only then.
@@ -51,6 +51,7 @@ impl State {
                 replaced!(ListenerSet, set, listener_set::derive(self, set, &owner, moment))
             }
             Object::Backend(backend) => replaced!(Backend, backend, backend::derive(self, backend, moment)),
+            Object::Drain(drain) => replaced!(Drain, drain, drain::derive(self, drain, moment)),
             Object::BackendTlsPolicy(policy) => {
                 replaced!(BackendTlsPolicy, policy, backend_tls::derive(self, policy, moment))
             }

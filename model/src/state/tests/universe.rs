@@ -18,9 +18,11 @@ use crate::resource::{ParentReference, PolicyAncestorStatus, RouteParentStatus};
 use crate::state::State;
 
 mod objects;
+mod phases;
 mod policies;
 
 use objects::{any_object, fitting_object, namespace_name};
+use phases::{aimed, moving_object, phase_command, served_objects};
 
 /// A command, and how it comes.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Step {
     later: u64,
     /// Whether a create of what is there already becomes a replace.
     upsert: bool,
+    /// Whether starts, generations, pools and endpoints become ones that there are.
+    aimed: bool,
     command: Command,
 }
 
@@ -43,6 +47,15 @@ impl Step {
                 expected: None,
                 uid: None,
             },
+            // Made without knowing which Drain it will meet.
+            Command::ReportDrain { name, uid, remaining } => Command::ReportDrain {
+                uid: state
+                    .get(&key(Kind::Drain, "", &name))
+                    .map_or(uid, |drain| drain.meta().uid.clone()),
+                name,
+                remaining,
+            },
+            command if self.aimed => aimed(command, state, *time),
             command => command,
         };
         Proposal {
@@ -72,7 +85,14 @@ fn beginning() -> Vec<Command> {
 /// Between `least` and `most` commands behind those that begin every cluster.
 pub(crate) fn steps(least: usize, most: usize) -> impl Strategy<Value = Vec<Step>> {
     let step =
-        (0_u64..1500, any::<bool>(), command()).prop_map(|(later, upsert, command)| Step { later, upsert, command });
+        (later(), any::<bool>(), prop::bool::weighted(0.9), command()).prop_map(|(later, upsert, aimed, command)| {
+            Step {
+                later,
+                upsert,
+                aimed,
+                command,
+            }
+        });
     behind_beginning(prop::collection::vec(step, least..most))
 }
 
@@ -81,6 +101,7 @@ pub(crate) fn fitting_steps(least: usize, most: usize) -> impl Strategy<Value = 
     let step = (0_u64..1500, fitting_object()).prop_map(|(later, object)| Step {
         later,
         upsert: true,
+        aimed: false,
         command: Command::Create {
             object,
             uid: Uid::default(),
@@ -89,22 +110,65 @@ pub(crate) fn fitting_steps(least: usize, most: usize) -> impl Strategy<Value = 
     behind_beginning(prop::collection::vec(step, least..most))
 }
 
-fn behind_beginning(steps: impl Strategy<Value = Vec<Step>>) -> impl Strategy<Value = Vec<Step>> {
-    steps.prop_map(|steps| {
-        let beginning = beginning().into_iter().map(|command| Step {
+/// The same, of what makes tables change and pins come and go.
+pub(crate) fn moving_steps(least: usize, most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let create = |object| Command::Create {
+        object,
+        uid: Uid::default(),
+    };
+    let command = prop_oneof![
+        12 => moving_object().prop_map(create),
+        20 => phase_command(),
+        5 => node_command(),
+        1 => resolved(),
+        1 => moving_object().prop_map(|object| Command::Delete {
+            key: object.key(),
+            expected: None,
+            uid: None,
+        }),
+        2 => command(),
+    ];
+    let step = (later(), prop::bool::weighted(0.9), command).prop_map(|(later, aimed, command)| Step {
+        later,
+        upsert: true,
+        aimed,
+        command,
+    });
+    prop::collection::vec(step, least..most).prop_map(move |steps| {
+        let served = served_objects().into_iter().map(|json| Step {
             later: 0,
-            upsert: false,
-            command,
+            upsert: true,
+            aimed: false,
+            command: create(object(json)),
         });
-        let mut steps: Vec<Step> = beginning.chain(steps).collect();
-        // Identities are unique, as the proposer makes them.
-        for (number, step) in steps.iter_mut().enumerate() {
-            if let Command::Create { uid, .. } = &mut step.command {
-                *uid = Uid(format!("uid-{number}"));
-            }
-        }
-        steps
+        begun(served.chain(steps).collect())
     })
+}
+
+fn behind_beginning(steps: impl Strategy<Value = Vec<Step>>) -> impl Strategy<Value = Vec<Step>> {
+    steps.prop_map(begun)
+}
+
+fn begun(steps: Vec<Step>) -> Vec<Step> {
+    let beginning = beginning().into_iter().map(|command| Step {
+        later: 0,
+        upsert: false,
+        aimed: false,
+        command,
+    });
+    let mut steps: Vec<Step> = beginning.chain(steps).collect();
+    // Identities are unique, as the proposer makes them.
+    for (number, step) in steps.iter_mut().enumerate() {
+        if let Command::Create { uid, .. } = &mut step.command {
+            *uid = Uid(format!("uid-{number}"));
+        }
+    }
+    steps
+}
+
+/// Mostly soon, sometimes when graces and orphans are over.
+fn later() -> impl Strategy<Value = u64> {
+    prop_oneof![19 => 0_u64..1500, 1 => 20_000_u64..80_000]
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -135,7 +199,9 @@ fn command() -> impl Strategy<Value = Command> {
         2 => status,
         4 => delete,
         8 => node_command(),
+        16 => phase_command(),
         2 => resolved(),
+        2 => reported(),
         1 => Just(init_cluster()),
     ]
 }
@@ -146,7 +212,7 @@ fn expected() -> impl Strategy<Value = Option<u64>> {
 
 fn any_key() -> impl Strategy<Value = crate::ObjectKey> {
     let names = select(vec![
-        "g1", "g2", "r1", "r2", "r3", "s1", "s2", "e1", "e2", "b1", "c1", "x1", "k1", "apps", "default",
+        "g1", "g2", "r1", "r2", "r3", "s1", "s2", "e1", "e2", "b1", "c1", "x1", "k1", "d1", "apps", "default",
     ]);
     let kinds = select(Kind::all().collect::<Vec<_>>());
     prop_oneof![
@@ -207,6 +273,15 @@ fn resolved() -> impl Strategy<Value = Command> {
     })
 }
 
+fn reported() -> impl Strategy<Value = Command> {
+    let remaining = prop::collection::btree_map((1_u64..4).prop_map(NodeId), select(vec![0_u64, 0, 7]), 0..3);
+    (select(vec!["d1", "d2"]), remaining).prop_map(|(name, remaining)| Command::ReportDrain {
+        name: name.to_owned(),
+        uid: Uid::default(),
+        remaining,
+    })
+}
+
 /// The object with a status that someone else wrote, perhaps under the names of ours.
 fn with_conditions(mut object: Object, forged: bool) -> Object {
     let condition = Condition {
@@ -244,6 +319,11 @@ fn with_conditions(mut object: Object, forged: bool) -> Object {
         Object::Backend(backend) => Arc::make_mut(backend).status.conditions.push(condition),
         Object::Service(service) => Arc::make_mut(service).status.conditions.push(condition),
         Object::Namespace(namespace) => Arc::make_mut(namespace).status.conditions.push(condition),
+        Object::Drain(drain) => {
+            let status = &mut Arc::make_mut(drain).status;
+            status.conditions.push(condition);
+            status.phase = crate::resource::DrainPhase::Drained;
+        }
         _ => {}
     }
     object

@@ -7,7 +7,7 @@ use super::candidates::{Candidate, seconds};
 use super::names::{best, covers, labels};
 use crate::kind::Kind;
 use crate::object::Object;
-use crate::plan::{Entry, Pool};
+use crate::plan::{Entry, Pool, Standing};
 use crate::resource::{AnyRoute, BackendRef, IpProtocol, ReferenceGrantFrom};
 use crate::state::State;
 
@@ -90,6 +90,7 @@ pub(super) fn endpoints(state: &State, route: &AnyRoute<'_>, backend: &BackendRe
             Object::Service(service) if backend.kind == "Service" && service.metadata.name == backend.name => {
                 let ports = service.spec.ports.iter();
                 for port in ports.filter(|port| Some(port.port) == backend.port && port.protocol == protocol) {
+                    let mut terminating = BTreeSet::new();
                     for slice in state.list(Kind::EndpointSlice, Some(namespace), None) {
                         let Object::EndpointSlice(slice) = slice else { continue };
                         if slice.service_name() != Some(&backend.name) {
@@ -100,10 +101,19 @@ pub(super) fn endpoints(state: &State, route: &AnyRoute<'_>, backend: &BackendRe
                             .iter()
                             .filter(|found| found.name == port.name && found.protocol == protocol);
                         for number in numbers.filter_map(|found| found.port) {
-                            let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.is_ready());
-                            let ips = ready.filter_map(|endpoint| endpoint.addresses.first()?.parse().ok());
-                            found.extend(ips.map(|ip: IpAddr| SocketAddr::new(ip, number)));
+                            for endpoint in &slice.endpoints {
+                                let ip: IpAddr = endpoint.addresses[0].parse().expect("an address");
+                                let conditions = endpoint.conditions;
+                                match (conditions.ready, conditions.serving, conditions.terminating) {
+                                    (Some(true), _, None) => found.insert(SocketAddr::new(ip, number)),
+                                    (_, Some(true), Some(true)) => terminating.insert(SocketAddr::new(ip, number)),
+                                    _ => false,
+                                };
+                            }
                         }
+                    }
+                    if found.is_empty() {
+                        found = terminating;
                     }
                 }
             }
@@ -111,6 +121,32 @@ pub(super) fn endpoints(state: &State, route: &AnyRoute<'_>, backend: &BackendRe
         }
     }
     found
+}
+
+/// Whether some Drain empties an endpoint.
+fn is_drained(state: &State, address: SocketAddr) -> bool {
+    let mut drains = state.list(Kind::Drain, None, None);
+    drains.any(|object| {
+        let Object::Drain(drain) = object else { return false };
+        let target = &drain.spec.target;
+        let endpoint = target.endpoint.as_ref();
+        let backend = target.backend.as_ref();
+        endpoint.is_some_and(|endpoint| (endpoint.ip, endpoint.port) == (address.ip(), address.port()))
+            || backend.is_some_and(|named| {
+                let mut backends = state.list(Kind::Backend, Some(&named.namespace), None);
+                backends.any(|object| {
+                    let Object::Backend(backend) = object else { return false };
+                    let mut endpoints = backend.spec.endpoints.iter();
+                    backend.metadata.name == named.name
+                        && endpoints.any(|endpoint| {
+                            let resolved = endpoint.hostname.as_ref().and_then(|name| state.resolved(name));
+                            let mut ips = resolved.into_iter().flat_map(|found| found.iter().copied());
+                            endpoint.port == address.port()
+                                && (endpoint.ip == Some(address.ip()) || ips.any(|ip| ip == address.ip()))
+                        })
+                })
+            })
+    })
 }
 
 /// The pool holds the endpoints of each ref with weight, and refuses exactly if one of them leads nowhere.
@@ -122,18 +158,25 @@ pub(super) fn check_pool(state: &State, route: &AnyRoute<'_>, pool: &Pool) {
     }
     let (mut expected, mut refuses) = (BTreeSet::new(), false);
     for backend in route.spec.backend_refs().iter().filter(|backend| backend.weight > 0) {
-        let found = endpoints(state, route, backend);
+        let mut found = endpoints(state, route, backend);
+        found.retain(|address| !is_drained(state, *address));
         refuses |= found.is_empty();
         expected.extend(found);
     }
     let mut found = BTreeSet::new();
-    for entry in &pool.entries {
-        if let Entry::Endpoint { address, .. } = entry {
+    let active = &pool.entries[..pool.table.targets().len()];
+    for entry in active {
+        if let Entry::Endpoint {
+            address,
+            standing: Standing::Ready,
+            ..
+        } = entry
+        {
             found.insert(*address);
         }
     }
     assert_eq!(found, expected);
-    let rejects = pool.entries.iter().any(|entry| matches!(entry, Entry::Reject { .. }));
+    let rejects = active.iter().any(|entry| matches!(entry, Entry::Reject { .. }));
     assert_eq!(rejects, refuses);
 }
 

@@ -23,6 +23,7 @@ pub(super) fn any_object() -> impl Strategy<Value = Object> {
         2 => tls_policies(),
         2 => client_policies(),
         2 => backend_policies(),
+        4 => drains(),
     ]
     .prop_map(object)
 }
@@ -49,6 +50,7 @@ pub(super) fn fitting_object() -> impl Strategy<Value = Object> {
         2 => backends(),
         3 => grants(),
         4 => secrets(),
+        3 => drains(),
     ]
     .prop_map(object)
 }
@@ -234,6 +236,13 @@ fn services() -> impl Strategy<Value = Value> {
 
 fn slices() -> impl Strategy<Value = Value> {
     let addresses = subsequence(vec!["10.1.0.1", "10.1.0.2", "10.1.0.3"], 0..=3);
+    let conditions = select(vec![
+        json!({"ready": true}),
+        json!({"ready": true}),
+        json!({"ready": false}),
+        json!({"ready": false, "serving": true, "terminating": true}),
+        json!({"ready": false, "serving": false, "terminating": true}),
+    ]);
     let service = select(vec![
         json!({}),
         json!({"kubernetes.io/service-name": "s1"}),
@@ -244,12 +253,13 @@ fn slices() -> impl Strategy<Value = Value> {
         select(vec!["e1", "e2"]),
         service,
         addresses,
-        any::<bool>(),
+        prop::collection::vec(conditions, 3),
     )
-        .prop_map(|(namespace, name, labels, addresses, ready)| {
+        .prop_map(|(namespace, name, labels, addresses, conditions)| {
             let endpoints: Vec<Value> = addresses
                 .iter()
-                .map(|address| json!({"addresses": [address], "conditions": {"ready": ready}}))
+                .zip(conditions)
+                .map(|(address, conditions)| json!({"addresses": [address], "conditions": conditions}))
                 .collect();
             json!({
                 "kind": "EndpointSlice",
@@ -259,6 +269,30 @@ fn slices() -> impl Strategy<Value = Value> {
                 "ports": [{"port": 8080}, {"port": 5353, "protocol": "UDP"}, {"name": "b", "port": 8081}],
             })
         })
+}
+
+fn drains() -> impl Strategy<Value = Value> {
+    let target = select(vec![
+        json!({"endpoint": {"ip": "10.1.0.1", "port": 8080}}),
+        json!({"endpoint": {"ip": "10.1.0.2", "port": 5353}}),
+        json!({"endpoint": {"ip": "10.2.0.1", "port": 1}}),
+        json!({"endpoint": {"ip": "10.3.0.1", "port": 1}}),
+        json!({"backend": {"namespace": "default", "name": "b1"}}),
+        json!({"backend": {"namespace": "apps", "name": "b1"}}),
+        json!({"node": {"name": "a"}}),
+        json!({"node": {"name": "d"}}),
+    ]);
+    let rest = select(vec![
+        json!({}),
+        json!({"udp": "Rechoose"}),
+        json!({"deadline": "1s"}),
+        json!({"deadline": "5s", "atDeadline": "Close"}),
+    ]);
+    (select(vec!["d1", "d2"]), target, rest, any::<bool>()).prop_map(|(name, target, mut spec, force)| {
+        spec["target"] = target;
+        spec["force"] = json!(force);
+        json!({"kind": "Drain", "metadata": {"name": name}, "spec": spec})
+    })
 }
 
 fn backends() -> impl Strategy<Value = Value> {

@@ -112,6 +112,7 @@ pub(super) fn backend_policies() -> impl Strategy<Value = Value> {
         vec![
             json!({"timeout": {"tcp": {"connectTimeout": "1s"}}}),
             json!({"udp": {"idleTimeout": "5s"}}),
+            json!({"affinity": {"type": "ClientIP", "replication": "Always"}}),
         ],
     )
 }
