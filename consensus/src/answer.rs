@@ -65,6 +65,7 @@ impl Service for Engine {
                 resigned: self.resigned.load(Ordering::Relaxed),
             }),
             Call::Figures => Answer::json(&self.own_figures()),
+            Call::Ask => self.answer_question(body).await,
             Call::Propose => match self.propose_for_another(&body).await {
                 Ok(handed) => Answer::json(&handed),
                 Err(error) => Answer::bad_request(error.to_string()),

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use guideway_model::node::{Incarnation, NodeFacts, NodeFigures};
 
 /// What [`crate::Consensus::start`] needs.
@@ -21,6 +23,9 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// Answers another member that asks for this node's own figures; must return at once.
     pub figures: Arc<dyn Fn() -> NodeFigures + Send + Sync>,
+    /// Answers what another member asks by [`crate::Consensus::ask`]; the bytes mean nothing to consensus. An answer that
+    /// is not wanted any more is dropped before it is done.
+    pub answers: Arc<dyn Fn(Bytes) -> BoxFuture<'static, Bytes> + Send + Sync>,
     /// Times and sizes.
     pub tuning: Tuning,
 }

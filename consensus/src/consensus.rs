@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use guideway_model::NodeId;
 use guideway_model::command::Command;
 use guideway_model::node::NodeView;
@@ -13,6 +14,7 @@ use guideway_model::state::Applied;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::ask::AskError;
 use crate::config::Config;
 use crate::engine::{Engine, blocking};
 use crate::identity::{self, Identity};
@@ -190,6 +192,12 @@ impl Consensus {
     /// Every member with its own figures, asked for in parallel and for at most 500 ms.
     pub async fn nodes(&self) -> Vec<NodeView> {
         self.node.engine.nodes().await
+    }
+
+    /// Asks a member, which may be this node, what its [`Config::answers`] answers. A question has at most 1 MiB and an
+    /// answer 32 MiB.
+    pub async fn ask(&self, node: NodeId, question: Bytes, patience: Duration) -> Result<Bytes, AskError> {
+        self.node.engine.ask(node, question, patience).await
     }
 
     /// Hands leadership to the other live voter that is furthest in the log; returns it when it leads.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use guideway_model::NodeId;
 use guideway_model::state::Applied;
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use crate::ask;
 use crate::config::Config;
 use crate::consensus::StartError;
 use crate::identity::Identity;
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) members: Members,
     pub(crate) applied: Arc<watch::Sender<Applied>>,
     pub(crate) space: Space,
+    /// Taken while a question is answered.
+    pub(crate) questions: Semaphore,
     pub(crate) stopping: watch::Sender<bool>,
     /// Whether this node is about to stop.
     pub(crate) resigned: AtomicBool,
@@ -61,6 +64,7 @@ impl Engine {
             peers: Arc::new(Peers::new(identity.cluster.clone())),
             members: Members::new(receiver),
             applied: Arc::new(applied),
+            questions: Semaphore::new(ask::AT_ONCE),
             space: Space::new(&config.data_dir, tuning.free_space_mark, tuning.ballast_bytes),
             stopping: watch::Sender::new(false),
             resigned: AtomicBool::new(false),

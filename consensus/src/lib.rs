@@ -8,6 +8,7 @@
 
 mod announce;
 mod answer;
+mod ask;
 mod clock;
 mod config;
 mod consensus;
@@ -31,6 +32,7 @@ mod supervisor;
 mod tasks;
 mod transport;
 
+pub use ask::AskError;
 pub use config::{Config, Tuning};
 pub use consensus::{Consensus, StartError};
 pub use join::{InitError, JoinError, init, join};

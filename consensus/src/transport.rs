@@ -5,7 +5,7 @@
 //! JSON; log entries travel as the bytes that are stored. `channel` is the one place that knows what a connection is
 //! made of.
 //!
-//! What is bounded: the length of a request by [`Call::request_limit`], of an answer by [`ANSWER_LIMIT`], the time of
+//! What is bounded: the length of a request by [`Call::request_limit`], of an answer by [`Call::answer_limit`], the time of
 //! each by its caller, connections and streams by the constants of `server`. What is too long is refused with 413, what
 //! is too much waits or is refused by HTTP/2.
 
@@ -24,8 +24,9 @@ pub(crate) mod snapshot;
 
 use crate::store::{CHUNK_LIMIT, record};
 
-/// Longest answer.
-pub(crate) const ANSWER_LIMIT: usize = record::BODY_LIMIT + (1 << 20);
+/// Longest question to another node, and longest answer to it.
+pub(crate) const QUESTION_LIMIT: usize = 1 << 20;
+pub(crate) const ANSWER_LIMIT: usize = 32 << 20;
 
 /// How long a peer that is connected may be silent before the connection is tried, and then again before it is given
 /// up.
@@ -57,6 +58,8 @@ pub(crate) enum Call {
     ReadIndex,
     /// The figures of a node.
     Figures,
+    /// A question that means nothing to consensus, in bytes both ways.
+    Ask,
     /// A place in the cluster, for a node that has none.
     Join,
     /// Whether the node is alive, and its free space.
@@ -64,7 +67,7 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    const ALL: [Call; 10] = [
+    const ALL: [Call; 11] = [
         Call::Append,
         Call::Vote,
         Call::PreVote,
@@ -73,6 +76,7 @@ impl Call {
         Call::Propose,
         Call::ReadIndex,
         Call::Figures,
+        Call::Ask,
         Call::Join,
         Call::Ping,
     ];
@@ -88,6 +92,7 @@ impl Call {
             Call::Propose => "propose",
             Call::ReadIndex => "read-index",
             Call::Figures => "figures",
+            Call::Ask => "ask",
             Call::Join => "join",
             Call::Ping => "ping",
         }
@@ -104,6 +109,7 @@ impl Call {
             // Entries up to a bound are sent together, then one more of any length.
             Call::Append | Call::Propose => record::BODY_LIMIT + (2 << 20),
             Call::Snapshot => CHUNK_LIMIT.max(64 << 10),
+            Call::Ask => QUESTION_LIMIT,
             Call::Vote
             | Call::PreVote
             | Call::TransferLeader
@@ -111,6 +117,23 @@ impl Call {
             | Call::Figures
             | Call::Join
             | Call::Ping => 64 << 10,
+        }
+    }
+
+    /// Longest answer.
+    fn answer_limit(self) -> usize {
+        match self {
+            Call::Ask => ANSWER_LIMIT,
+            Call::Append
+            | Call::Vote
+            | Call::PreVote
+            | Call::Snapshot
+            | Call::TransferLeader
+            | Call::Propose
+            | Call::ReadIndex
+            | Call::Figures
+            | Call::Join
+            | Call::Ping => record::BODY_LIMIT + (1 << 20),
         }
     }
 }

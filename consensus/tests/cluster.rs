@@ -1,5 +1,7 @@
 //! Nodes and clusters as a user of the crate sees them.
 
+#[path = "cluster/ask.rs"]
+mod ask;
 #[path = "cluster/corruption.rs"]
 mod corruption;
 #[path = "cluster/crash.rs"]

@@ -83,6 +83,7 @@ async fn start(data_dir: &Path) -> Consensus {
         facts,
         incarnation: Incarnation(1),
         figures: Arc::new(NodeFigures::default),
+        answers: Arc::new(|question| Box::pin(async { question })),
         tuning: tuning(),
     };
     Consensus::start(config).await.expect("it starts")

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
-use super::{ANSWER_LIMIT, CONNECTION_WINDOW, Call, HEADER_CLUSTER, HEADER_TO, KEEP_ALIVE, STREAM_WINDOW, channel};
+use super::{CONNECTION_WINDOW, Call, HEADER_CLUSTER, HEADER_TO, KEEP_ALIVE, STREAM_WINDOW, channel};
 use crate::metrics;
 
 /// How long connecting may take.
@@ -118,11 +118,22 @@ impl Peers {
         body: Bytes,
         timeout: Duration,
     ) -> Result<A, CallError> {
-        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
-        self.call_body(target, call, body, timeout).await
+        let answer = self.call_raw(target, call, whole(body), timeout).await?;
+        read_json(target, call, &answer)
     }
 
-    /// Makes a call with a body of any kind.
+    /// Makes a call with bytes both ways.
+    pub(crate) async fn call_opaque(
+        &self,
+        target: &Target,
+        call: Call,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
+        self.call_raw(target, call, whole(body), timeout).await
+    }
+
+    /// Makes a call with a body of any kind and JSON back.
     pub(super) async fn call_body<A: DeserializeOwned>(
         &self,
         target: &Target,
@@ -130,6 +141,17 @@ impl Peers {
         body: RequestBody,
         timeout: Duration,
     ) -> Result<A, CallError> {
+        let answer = self.call_raw(target, call, body, timeout).await?;
+        read_json(target, call, &answer)
+    }
+
+    async fn call_raw(
+        &self,
+        target: &Target,
+        call: Call,
+        body: RequestBody,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
         let link = self.link(&target.address);
         let mut sent = false;
         let answer = tokio::time::timeout(timeout, self.exchange(&link, target, call, body, &mut sent)).await;
@@ -151,14 +173,14 @@ impl Peers {
         answer
     }
 
-    async fn exchange<A: DeserializeOwned>(
+    async fn exchange(
         &self,
         link: &Link,
         target: &Target,
         call: Call,
         body: RequestBody,
         sent: &mut bool,
-    ) -> Result<A, CallError> {
+    ) -> Result<Bytes, CallError> {
         let address = || target.address.clone();
         let not_sent = |problem: String| CallError::NotSent {
             address: address(),
@@ -182,7 +204,7 @@ impl Peers {
             if unsent { not_sent(problem) } else { lost(problem) }
         })?;
         let status = answer.status();
-        let body = read_answer(answer).await.map_err(lost)?;
+        let body = read_answer(answer, call.answer_limit()).await.map_err(lost)?;
         if status != StatusCode::OK {
             return Err(CallError::Refused {
                 address: address(),
@@ -190,7 +212,7 @@ impl Peers {
                 problem: String::from_utf8_lossy(&body).into_owned(),
             });
         }
-        serde_json::from_slice(&body).map_err(|error| lost(error.to_string()))
+        Ok(body)
     }
 
     fn link(&self, address: &str) -> Arc<Link> {
@@ -210,8 +232,23 @@ impl Peers {
     }
 }
 
-async fn read_answer(answer: Response<Incoming>) -> Result<Bytes, String> {
-    let body = Limited::new(answer.into_body(), ANSWER_LIMIT).collect().await;
+fn whole(body: Bytes) -> RequestBody {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn read_json<A: DeserializeOwned>(target: &Target, call: Call, answer: &[u8]) -> Result<A, CallError> {
+    serde_json::from_slice(answer).map_err(|error| {
+        let error = CallError::Lost {
+            address: target.address.clone(),
+            problem: error.to_string(),
+        };
+        metrics::peer_error(call.name(), error.kind());
+        error
+    })
+}
+
+async fn read_answer(answer: Response<Incoming>, limit: usize) -> Result<Bytes, String> {
+    let body = Limited::new(answer.into_body(), limit).collect().await;
     body.map(|body| body.to_bytes()).map_err(|error| error.to_string())
 }
 

@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a call is answered with.
 pub(crate) enum Answer {
-    /// It was done; the body is JSON.
+    /// It was done; the body is JSON, but for [`Call::Ask`].
     Done(Bytes),
     /// It was not done, and why.
     NotDone { status: StatusCode, problem: String },

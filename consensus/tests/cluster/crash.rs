@@ -29,6 +29,7 @@ async fn start(data_dir: &Path, tuning: Tuning) -> Consensus {
         facts: facts("node-1", address),
         incarnation: Incarnation(u64::from(std::process::id())),
         figures: Arc::new(NodeFigures::default),
+        answers: Arc::new(|question| Box::pin(async { question })),
         tuning,
     };
     Consensus::start(config).await.expect("the store is whole")

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use guideway_consensus::{Config, Consensus, StartError, Tuning};
 use guideway_model::command::Command;
 use guideway_model::meta::{ObjectMeta, Uid};
@@ -60,6 +62,7 @@ impl Member {
                 sessions: 7,
                 ..NodeFigures::default()
             }),
+            answers: answers(self.id),
             tuning: self.tuning.clone(),
         };
         self.running = Some(Consensus::start(config).await?);
@@ -306,6 +309,24 @@ pub(crate) fn init_command(facts: &NodeFacts) -> Command {
         uids: [Uid("a".to_owned()), Uid("b".to_owned())],
         node: facts.clone(),
     }
+}
+
+/// An empty question is never answered, one of zeros by a MiB for each, any other by [`answer`].
+fn answers(id: NodeId) -> Arc<dyn Fn(Bytes) -> BoxFuture<'static, Bytes> + Send + Sync> {
+    Arc::new(move |question| {
+        Box::pin(async move {
+            match question.len() {
+                0 => std::future::pending().await,
+                length if question.iter().all(|byte| *byte == 0) => vec![1; length << 20].into(),
+                _ => answer(id, &question),
+            }
+        })
+    })
+}
+
+/// The question with the name of the one who answers before it.
+pub(crate) fn answer(id: NodeId, question: &[u8]) -> Bytes {
+    [format!("node {id}: ").as_bytes(), question].concat().into()
 }
 
 /// A port that is free on `ip`.

@@ -16,6 +16,7 @@ fn config(data_dir: &std::path::Path, peer_listen: SocketAddr) -> Config {
         facts: facts("node-1", peer_listen),
         incarnation: Incarnation(1),
         figures: std::sync::Arc::new(NodeFigures::default),
+        answers: std::sync::Arc::new(|question| Box::pin(async { question })),
         tuning: Tuning::default(),
     }
 }
