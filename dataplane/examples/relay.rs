@@ -14,8 +14,8 @@ use guideway_model::Plan;
 use guideway_model::meta::Uid;
 use guideway_model::node::{BindAddress, BindResult, Protocol, SocketKey};
 use guideway_model::plan::{
-    Entry, HostPattern, Listener, ListenerName, ListenerService, OpaqueListener, Pool, PoolId, Route, TlsHandling,
-    TlsListener, TlsPort,
+    Entry, HostPattern, Listener, ListenerName, ListenerService, OpaqueListener, Pool, PoolId, Route, Standing,
+    TlsHandling, TlsListener, TlsPort,
 };
 
 /// Any will do for one process.
@@ -138,21 +138,19 @@ fn route(name: &str, endpoints: &[SocketAddr]) -> Result<Route, guideway_maglev:
                 address: *address,
                 origin: String::new(),
                 upstream: Arc::default(),
+                standing: Standing::Ready,
             },
             Target::Reject(_) => Entry::Reject { origin: String::new() },
         })
         .collect();
+    let id = PoolId {
+        route: Uid(name.into()),
+        rule: 0,
+    };
     Ok(Route {
         namespace: "default".into(),
         name: name.into(),
-        pool: Arc::new(Pool {
-            id: PoolId {
-                route: Uid(name.into()),
-                rule: 0,
-            },
-            table,
-            entries,
-        }),
+        pool: Arc::new(Pool::new(id, table, entries)),
     })
 }
 

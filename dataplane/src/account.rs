@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guideway_model::node::Protocol;
+use guideway_model::plan::Why;
 use rustix::io::Errno;
 
 use crate::access_log::Batch;
@@ -43,6 +44,8 @@ pub(crate) struct Account {
     /// Taken from the client, from the endpoint.
     pub(crate) bytes: [u64; 2],
     pub(crate) tries: u8,
+    /// Why the session goes to its endpoint.
+    pub(crate) why: Option<Why>,
     pub(crate) connect_errno: Option<NonZeroU16>,
 }
 
@@ -134,6 +137,7 @@ impl Ledger {
             touched: self.now,
             bytes: [0; 2],
             tries: 0,
+            why: None,
             connect_errno: None,
         }
     }
@@ -145,6 +149,7 @@ impl Ledger {
         }
         self.tallies.attempted(&endpoint);
         account.tries = attempt.number;
+        account.why = Some(attempt.why);
         account.dialed = self.now;
         account.endpoint = Some(endpoint);
     }

@@ -32,6 +32,10 @@ pub struct Config {
     pub udp_max_flows: u32,
     /// UDP flows at most of one client address on one listener; shed in the same way.
     pub udp_max_flows_per_client: u32,
+    /// Clients at most that are remembered for client-IP affinity, over all pools that have it; an entry takes about
+    /// 150 bytes. When full, a new client takes the place of the one without sessions whose time ends first
+    /// (`affinity_entries_shed_total`); where every client has sessions it is served, and not remembered.
+    pub max_affinity_entries: usize,
     /// Endpoints tried for one session, the first included; 0 counts as 1.
     pub max_tries: u8,
     /// Sessions at most; a UDP flow, which takes one descriptor, counts half, and is not opened when full. When full, nothing is accepted: clients wait in the kernel's accept queue, and beyond it
@@ -63,6 +67,7 @@ impl Default for Config {
             udp_idle_timeout: Duration::from_secs(60),
             udp_max_flows: 1 << 20,
             udp_max_flows_per_client: 1 << 14,
+            max_affinity_entries: 1_000_000,
             max_tries: 3,
             max_sessions: None,
             backlog: 4096,

@@ -4,6 +4,7 @@
 //! threads, which it tells to end and joins. It is the only caller of the observer.
 
 mod group;
+mod walk;
 pub(crate) mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,10 @@ use std::time::Duration;
 use guideway_model::Plan;
 use guideway_model::node::{BindResult, Protocol, SocketKey};
 
+use crate::affinity;
+use crate::control::walk::Walk;
 use crate::control::watchdog::Watchdog;
+use crate::core::affinity::Pools;
 use crate::core::time::Micros;
 use crate::plane::{Observer, ShutdownReport};
 use crate::shared::{Order, Shared};
@@ -39,6 +43,11 @@ pub(crate) struct Control {
     /// To be given when that one is taken.
     next: Option<Arc<Plan>>,
     plans_sent: u64,
+    /// Those of the plan that every relay thread runs.
+    pools: Pools,
+    walk: Option<Walk>,
+    /// The affinity entries were walked with these pools.
+    entries_walked: bool,
     ticked: Micros,
 }
 
@@ -60,6 +69,9 @@ impl Control {
             awaited: None,
             next: None,
             plans_sent: 0,
+            pools: Pools::new(),
+            walk: None,
+            entries_walked: false,
             ticked: Micros(0),
         }
     }
@@ -81,12 +93,19 @@ impl Control {
                 self.settle();
                 self.give_plan();
             }
+            self.go_on_walking();
+            if requests.pins_needed {
+                self.observer.pins_needed();
+            }
             self.retry_binds();
             self.tick();
         }
     }
 
     fn patience(&self) -> Duration {
+        if self.walks() {
+            return Duration::ZERO;
+        }
         let retries = self.groups.values().filter_map(|group| match group {
             Group::Failed { retry_at, .. } => Some(*retry_at),
             Group::Open(_) => None,
@@ -97,6 +116,7 @@ impl Control {
 
     fn give_plan(&mut self) {
         let Some(plan) = self.next.take() else { return };
+        self.walk = None;
         self.shared.renew_credentials(&plan);
         self.bar_ports(&plan);
         self.shared.order_all(|| Order::Plan(Arc::clone(&plan)));
@@ -140,6 +160,7 @@ impl Control {
         #[expect(clippy::cast_precision_loss, reason = "a generation beyond 2^53 is not reached")]
         self.shared.metrics.generation.set(plan.generation as f64);
         self.observer.plan_active(plan.generation);
+        self.begin_walk(&plan);
     }
 
     fn retry_binds(&mut self) {
@@ -230,6 +251,13 @@ impl Control {
             .set(u32::try_from(self.shared.buffers.used()).unwrap_or(u32::MAX));
         let flows = self.shared.udp.flows.load(Ordering::Relaxed);
         metrics.flows_used.set(u32::try_from(flows).unwrap_or(u32::MAX));
+        affinity::tick(&self.shared, &self.pools, now);
+        let gauge = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let [entries, _] = self.shared.affinity.figures();
+        metrics.affinity_used.set(gauge(entries));
+        let [needed, untold] = self.shared.needs.figures();
+        metrics.pins_needed.set(gauge(needed));
+        metrics.pins_untold.set(gauge(untold));
     }
 
     fn shut_down(mut self, deadline: Duration) -> ShutdownReport {
@@ -239,7 +267,10 @@ impl Control {
         self.shared.order_all(|| Order::Quiesce);
         while alive(&self) > 0 && self.shared.clock.now() < end {
             let left = end.since(self.shared.clock.now());
-            self.shared.inbox.wait(left.min(TICK));
+            let requests = self.shared.inbox.wait(left.min(TICK));
+            if requests.pins_needed {
+                self.observer.pins_needed();
+            }
             self.tick();
         }
         let closed = alive(&self);

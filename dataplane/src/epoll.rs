@@ -10,10 +10,13 @@
 
 mod acceptor;
 mod greeting;
+mod inspection;
 mod parting;
 mod pipe;
 mod record;
+mod renewal;
 mod reserve;
+mod rows;
 mod sealed;
 mod securing;
 mod service;
@@ -40,6 +43,7 @@ use crate::control::watchdog::AbortOnPanic;
 use crate::core::reason::CloseReason;
 use crate::core::time::Micros;
 use crate::epoll::acceptor::Acceptors;
+use crate::epoll::inspection::Inspections;
 use crate::epoll::sessions::Sessions;
 use crate::epoll::token::Token;
 use crate::epoll::udp::Flows;
@@ -71,6 +75,7 @@ struct EpollThread {
     acceptors: Acceptors,
     sessions: Sessions,
     flows: Flows,
+    inspections: Inspections,
     quiescing: bool,
     finished: bool,
 }
@@ -81,6 +86,7 @@ impl EpollThread {
             acceptors: Acceptors::new(&shared, Arc::clone(&epoll)),
             sessions: Sessions::new(&shared, seat, Arc::clone(&epoll)),
             flows: Flows::new(&shared, Arc::clone(&epoll), seat),
+            inspections: Inspections::default(),
             shared,
             seat,
             epoll,
@@ -118,6 +124,7 @@ impl EpollThread {
                 self.follow_orders();
                 self.flows.take_handed();
             }
+            self.inspect();
             self.flows.end_round();
             self.settle();
         }
@@ -137,8 +144,9 @@ impl EpollThread {
             self.acceptors.next_resume(),
             self.flows.next_deadline(),
         ];
+        let waiting = self.sessions.has_waiting() || self.flows.has_waiting() || self.inspections.has_waiting();
         let wait = match deadlines.into_iter().flatten().min() {
-            Some(deadline) if !self.sessions.has_waiting() && !self.flows.has_waiting() => deadline.since(now),
+            Some(deadline) if !waiting => deadline.since(now),
             Some(_) | None => Duration::ZERO,
         };
         // The kernel's timers have nanoseconds, but a thread that wakes a little early would have to wait again.
@@ -165,6 +173,7 @@ impl EpollThread {
                         }
                     }
                 }
+                Order::Inspect(inquiry) => self.inspections.take_in(inquiry),
                 Order::Quiesce => {
                     self.quiescing = true;
                     self.acceptors.close_all(&mut self.sessions);
@@ -185,6 +194,9 @@ impl EpollThread {
     fn settle(&mut self) {
         self.seat().holds(self.sessions.descriptors());
         self.seat().holds_for_flows(self.flows.descriptors());
+        if !self.flows.is_walking() && self.seat().plan_walked() {
+            self.shared.inbox.ring();
+        }
         if self
             .sessions
             .ledger

@@ -1,19 +1,22 @@
 //! A listener as one relay thread sees it: where its sessions go, and who counts them.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use guideway_maglev::Seed;
-use guideway_model::flow::FlowKey;
 use guideway_model::node::SocketKey;
-use guideway_model::plan::{BackendSettings, BackendTls, ClientSettings, Entry, OpaqueListener, Pool};
+use guideway_model::pin::PinKey;
+use guideway_model::plan::{BackendSettings, BackendTls, ClientSettings, Entry, KeyKind, OpaqueListener, Pool, Why};
 
+use crate::affinity::{self, Held};
 use crate::core::expiry::Timeouts;
 use crate::core::reason::CloseReason;
 use crate::core::selection::{self, Attempt, ConnectFailure, Sources};
+use crate::core::time::Micros;
 use crate::metrics::tally::{EndpointTally, ListenerTally, Names};
+use crate::shared::Shared;
 use crate::sockets::tuning::Tuning;
 use crate::terms::Terms;
 
@@ -30,6 +33,8 @@ pub(crate) struct Lane {
     pub(crate) terms: Rc<Terms>,
     /// By entry of the pool; made when an endpoint gets its first session here.
     endpoints: RefCell<Box<[Option<Reach>]>>,
+    /// The lane of the same listener and route under a later plan.
+    successor: OnceCell<Rc<Lane>>,
 }
 
 /// An endpoint of a lane.
@@ -37,6 +42,20 @@ pub(crate) struct Lane {
 pub(crate) struct Reach {
     pub(crate) tally: Rc<EndpointTally>,
     pub(crate) terms: Rc<Terms>,
+}
+
+/// Where a session goes first.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(crate) attempt: Attempt,
+    /// Its part in the affinity entry of its client.
+    pub(crate) held: Option<Box<Held>>,
+}
+
+impl First {
+    fn free(attempt: Attempt) -> First {
+        First { attempt, held: None }
+    }
 }
 
 impl Lane {
@@ -50,12 +69,13 @@ impl Lane {
     ) -> Rc<Lane> {
         let pool = listener.route.as_ref().map(|route| &route.pool);
         let names = Names {
-            listener: listener.name.clone(),
+            listener: Arc::new(listener.name.clone()),
             route: listener
                 .route
                 .as_ref()
                 .map(|route| format!("{}/{}", route.namespace, route.name))
-                .unwrap_or_default(),
+                .unwrap_or_default()
+                .into(),
         };
         let same_names = previous.filter(|lane| *lane.tally.names == names);
         if let Some(lane) = same_names
@@ -65,7 +85,7 @@ impl Lane {
         {
             return Rc::clone(lane);
         }
-        Rc::new(Lane {
+        let lane = Rc::new(Lane {
             tally: same_names.map_or_else(|| Rc::new(ListenerTally::new(names)), |lane| Rc::clone(&lane.tally)),
             socket,
             seed,
@@ -73,13 +93,87 @@ impl Lane {
             settings: Arc::clone(&listener.settings),
             terms: Rc::new(Terms::new(&listener.settings, &BackendSettings::default(), defaults)),
             endpoints: RefCell::new(vec![None; pool.map_or(0, |pool| pool.entries.len())].into_boxed_slice()),
-        })
+            successor: OnceCell::new(),
+        });
+        if let Some(before) = same_names
+            && before.pool.as_ref().map(|pool| &pool.id) == lane.pool.as_ref().map(|pool| &pool.id)
+        {
+            before.successor.get_or_init(|| Rc::clone(&lane));
+        }
+        lane
+    }
+
+    /// The lane that the listener has now, so that what has changed since a session began counts where it goes on looking
+    /// for an endpoint. One whose listener or route is gone stays as it was.
+    pub(crate) fn newest(self: &Rc<Lane>) -> &Rc<Lane> {
+        let mut newest = self;
+        while let Some(successor) = newest.successor.get() {
+            newest = successor;
+        }
+        newest
+    }
+
+    /// Whether the endpoint of an attempt takes new sessions.
+    pub(crate) fn takes(&self, attempt: Attempt) -> bool {
+        self.pool().is_some_and(|pool| pool.is_ready(attempt.entry))
+    }
+
+    /// The same attempt in the lane that came after.
+    pub(crate) fn carried(&self, attempt: Attempt, to: &Lane) -> Attempt {
+        match (&self.pool, &to.pool) {
+            (Some(from), Some(to)) => selection::carried(attempt, from, to),
+            (None, _) | (_, None) => attempt,
+        }
     }
 
     /// The flow's hash, and its first attempt or why there is none.
-    pub(crate) fn choose(&self, client: SocketAddr) -> (u64, Result<Attempt, CloseReason>) {
-        let hash = FlowKey::five_tuple(self.socket.protocol, self.socket.port, client).hash(self.seed);
-        (hash, selection::first(self.pool.as_deref(), hash))
+    pub(crate) fn choose(
+        &self,
+        client: SocketAddr,
+        shared: &Arc<Shared>,
+        now: Micros,
+    ) -> (u64, Result<First, CloseReason>) {
+        let Some(pool) = self.pool.as_deref() else {
+            return (0, Err(CloseReason::NoRoute));
+        };
+        let key = pool.flow_key(self.socket, client);
+        let hash = key.hash(self.seed);
+        let kind = pool.key_kind(self.socket.protocol);
+        let first = match kind {
+            KeyKind::Relayed => selection::first(pool, kind, hash, None).map(First::free),
+            KeyKind::Flow => {
+                let pinned = shared.pinned(&pool.pin_key(key));
+                selection::first(pool, kind, hash, pinned).map(First::free)
+            }
+            KeyKind::Client => {
+                let taken = affinity::take(shared, pool, key, hash, now);
+                let first = taken.map(|(attempt, held)| First { attempt, held });
+                first.map_err(selection::refusal)
+            }
+        };
+        (hash, first)
+    }
+
+    /// The pin that a UDP flow to `endpoint` needs, whose node could be lost: `why` is why it went there, if it did so
+    /// under this plan. Under client-IP affinity the entry of the client needs it, not the flow.
+    pub(crate) fn pin_needed(&self, client: SocketAddr, endpoint: SocketAddr, why: Option<Why>) -> Option<PinKey> {
+        let pool = self.pool.as_deref()?;
+        // The one table there is chose it.
+        if why == Some(Why::Table) && pool.prepared.is_none() {
+            return None;
+        }
+        if pool.key_kind(self.socket.protocol) != KeyKind::Flow {
+            return None;
+        }
+        let key = pool.flow_key(self.socket, client);
+        pool.needs_pin(KeyKind::Flow, key.hash(self.seed), endpoint)
+            .then(|| pool.pin_key(key))
+    }
+
+    /// What the pin of a UDP flow is called.
+    pub(crate) fn pin_key(&self, client: SocketAddr) -> Option<PinKey> {
+        let pool = self.pool.as_deref()?;
+        Some(pool.pin_key(pool.flow_key(self.socket, client)))
     }
 
     /// The attempt after `failed`, if there is one.

@@ -9,20 +9,26 @@
 
 mod access_log;
 mod account;
+mod affinity;
 mod clock;
 pub mod config;
 mod control;
 pub mod core;
 mod descriptors;
 mod epoll;
+mod inspect;
 mod lane;
 pub mod metrics;
+mod needs;
 pub mod plane;
 mod shared;
 mod sockets;
 mod terms;
 mod tls;
 mod udp;
+mod watch;
 
+pub use crate::core::reason::CloseReason;
+pub use crate::watch::{SessionEvent, SessionWatch, Watched};
 pub use config::{AccessLogConfig, AccessLogTarget, Config, Engine};
-pub use plane::{DataPlane, Figures, Observer, ShutdownReport, StartError};
+pub use plane::{Answer, DataPlane, Figures, Observer, ShutdownReport, StartError};

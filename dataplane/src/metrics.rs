@@ -288,6 +288,54 @@ metric!(
     &["family"],
     "Local ports that UDP flows may use toward one endpoint, over all source addresses; family is ipv4 or ipv6. Those in use are local_ports_used."
 );
+metric!(
+    AFFINITY_ENTRIES_USED,
+    "affinity_entries_used",
+    Gauge,
+    Count,
+    &[],
+    "Clients that are kept to an endpoint by client-IP affinity."
+);
+metric!(
+    AFFINITY_ENTRIES_CAPACITY,
+    "affinity_entries_capacity",
+    Gauge,
+    Count,
+    &[],
+    "Such clients at most (max_affinity_entries)."
+);
+metric!(
+    AFFINITY_ENTRIES_SHED,
+    "affinity_entries_shed_total",
+    Counter,
+    Count,
+    &[],
+    "Clients of client-IP affinity that were forgotten before their time, or not remembered, because there were as many as may be."
+);
+metric!(
+    PINS_NEEDED,
+    "pins_needed",
+    Gauge,
+    Count,
+    &[],
+    "Flow keys of this node's UDP flows and affinity entries that the active or the prepared table would send to another endpoint, so that a pin must hold them."
+);
+metric!(
+    PIN_CHANGES_WAITING,
+    "pin_changes_waiting",
+    Gauge,
+    Count,
+    &[],
+    "Of these, and of those that need a pin no more, the ones that were not taken yet to be told to the cluster."
+);
+metric!(
+    SESSION_EVENTS_MISSED,
+    "session_events_missed_total",
+    Counter,
+    Count,
+    &[],
+    "Sessions opened and closed of which someone who watches them did not learn, because they were too many for him at a time."
+);
 
 /// Every metric of the data plane.
 pub const ALL: &[Metric] = &[
@@ -321,6 +369,12 @@ pub const ALL: &[Metric] = &[
     FLOW_TABLE_USED,
     FLOW_TABLE_CAPACITY,
     FLOW_PORTS_CAPACITY,
+    AFFINITY_ENTRIES_USED,
+    AFFINITY_ENTRIES_CAPACITY,
+    AFFINITY_ENTRIES_SHED,
+    PINS_NEEDED,
+    PIN_CHANGES_WAITING,
+    SESSION_EVENTS_MISSED,
 ];
 
 /// Tells the recorder unit and meaning of each metric.

@@ -1,18 +1,24 @@
 //! The running data plane, as the node sees it.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use guideway_model::Plan;
 use guideway_model::node::{BindResult, SocketKey};
+use guideway_model::pin::{PinKey, Pins};
 use rustix::io::Errno;
 
 use crate::access_log::AccessLog;
+use crate::affinity::Affinity;
 use crate::clock::Clock;
 use crate::config::{Config, Engine};
 use crate::control::Control;
@@ -22,8 +28,12 @@ use crate::core::selection::Sources;
 use crate::descriptors::{Descriptors, OF_SESSION};
 use crate::epoll;
 use crate::metrics::node::NodeMetrics;
+use crate::needs::Needs;
 use crate::shared::{Budget, Inbox, Order, Seat, Shared};
 use crate::udp::Udp;
+use crate::watch::Watch;
+
+pub use self::sessions::Answer;
 
 /// Is told what changes in the data plane. Called from the data plane's control thread, one call at a time; a slow
 /// observer delays binds, never sessions.
@@ -32,6 +42,10 @@ pub trait Observer: Send + Sync {
     fn binds_changed(&self, binds: &BTreeMap<SocketKey, BindResult>);
     /// Every relay thread runs the plan of this generation.
     fn plan_active(&self, generation: u64);
+    /// There are changes for [`DataPlane::pin_changes`] to take. Said once until they are taken, and now and then in vain.
+    fn pins_needed(&self) {}
+    /// Everything alive has been looked at for the tables of this prepared generation: see [`DataPlane::walked`].
+    fn walked(&self, _generation: u64) {}
 }
 
 /// Why a data plane did not start.
@@ -143,7 +157,39 @@ impl DataPlane {
     /// are never touched; a listener that is gone accepts what is queued, then closes its sockets. UDP flows stay with
     /// their endpoint while it is in the pool, and end with their listener or route.
     pub fn apply(&self, plan: Arc<Plan>) {
-        self.shared.inbox.ask(|requests| requests.plan = Some(plan));
+        self.shared.inbox.ask(|requests| {
+            // What was walked so far was walked under another plan.
+            self.shared.walked.store(0, Ordering::Release);
+            requests.plan = Some(plan);
+        });
+    }
+
+    /// Makes these the pins that new UDP flows and affinity entries are looked up in, from the next one on.
+    pub fn set_pins(&self, pins: Arc<Pins>) {
+        self.shared.pins.store(pins);
+    }
+
+    /// Takes at most `most` changes of what [`DataPlane::pin_needs`] gives: of each key the newest endpoint, or `None` if
+    /// it needs no pin any more. Fewer than `most` mean that there are no more at this moment. A key whose need has come
+    /// and gone since the last call is not among them.
+    pub fn pin_changes(&self, most: usize) -> Vec<(PinKey, Option<SocketAddr>)> {
+        self.shared.needs.take_changes(most)
+    }
+
+    /// Where this node needs keys to go that a table would send elsewhere: its UDP flows under 5-tuple affinity, and its
+    /// entries of client-IP affinity.
+    pub fn pin_needs(&self) -> Vec<(PinKey, SocketAddr)> {
+        self.shared.needs.all()
+    }
+
+    /// The prepared generation for which every flow and affinity entry has been looked at, so that
+    /// [`DataPlane::pin_needs`] has all that its tables ask for. `None` while none is prepared in the plan that was applied
+    /// last, or the look is not over.
+    pub fn walked(&self) -> Option<u64> {
+        match self.shared.walked.load(Ordering::Acquire) {
+            0 => None,
+            generation => Some(generation),
+        }
     }
 
     /// The result of each bind of the current plan.
@@ -237,6 +283,11 @@ pub(crate) fn share(config: Config) -> Result<Shared, StartError> {
         seats,
         credentials: Mutex::default(),
         generation: AtomicU64::new(0),
+        walked: AtomicU64::new(0),
+        pins: ArcSwap::from_pointee(Pins::default()),
+        needs: Needs::default(),
+        watch: Watch::default(),
+        affinity: Affinity::new(config.max_affinity_entries),
         binds: Mutex::default(),
         inbox: Inbox::default(),
         idle_warnings: Default::default(),

@@ -1,25 +1,33 @@
 //! What the threads of one data plane share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use guideway_model::Plan;
 use guideway_model::node::{BindResult, SocketKey};
+use guideway_model::pin::{PinKey, Pins};
 use guideway_model::plan::ListenerName;
 use rustix::event::EventfdFlags;
 
 use crate::access_log::AccessLog;
+use crate::affinity::Affinity;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::expiry::Timeouts;
+use crate::core::needs::Move;
 use crate::core::selection::Sources;
 use crate::descriptors::{Descriptors, OF_FLOW, OF_SESSION};
+use crate::inspect::Inquiry;
 use crate::metrics::node::NodeMetrics;
+use crate::needs::Needs;
 use crate::tls::credentials::Credentials;
 use crate::udp::Udp;
+use crate::watch::Watch;
 
 /// Read by all threads; what changes in it is touched once per session at most.
 #[derive(Debug)]
@@ -46,6 +54,13 @@ pub(crate) struct Shared {
     pub(crate) credentials: Mutex<Arc<Credentials>>,
     /// Generation that every relay thread runs.
     pub(crate) generation: AtomicU64,
+    /// The prepared generation that everything alive was looked at for; 0 if there is none.
+    pub(crate) walked: AtomicU64,
+    /// Where keys go that neither a session nor an entry of this node has.
+    pub(crate) pins: ArcSwap<Pins>,
+    pub(crate) needs: Needs,
+    pub(crate) affinity: Affinity,
+    pub(crate) watch: Watch,
     pub(crate) binds: Mutex<BTreeMap<SocketKey, BindResult>>,
     pub(crate) inbox: Inbox,
     pub(crate) idle_warnings: IdleWarnings,
@@ -127,6 +142,18 @@ impl Shared {
         self.sessions.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// Where a key is pinned to.
+    pub(crate) fn pinned(&self, key: &PinKey) -> Option<SocketAddr> {
+        self.pins.load().get(key)
+    }
+
+    /// A pin begins or ends to be needed.
+    pub(crate) fn need(&self, change: Move) {
+        if self.needs.change(change) {
+            self.inbox.ask(|requests| requests.pins_needed = true);
+        }
+    }
+
     /// Gives every relay thread an order.
     pub(crate) fn order_all(&self, order: impl Fn() -> Order) {
         for seat in &self.seats {
@@ -184,6 +211,8 @@ pub(crate) enum Order {
     Plan(Arc<Plan>),
     /// Accept on these sockets of a group.
     Listen(SocketKey, Vec<OwnedFd>),
+    /// Answer a question about sessions.
+    Inspect(Inquiry),
     /// Close every listener and take no new session.
     Quiesce,
     /// Close every session with `node_shutdown` and end.
@@ -197,6 +226,7 @@ pub(crate) struct Seat {
     pub(crate) wake: OwnedFd,
     heartbeat: AtomicU64,
     plans_taken: AtomicU64,
+    plans_walked: AtomicU64,
     /// Descriptors of the thread's sessions.
     held: AtomicU64,
     held_by_flows: AtomicU64,
@@ -209,13 +239,14 @@ impl Seat {
             wake: rustix::event::eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
             heartbeat: AtomicU64::new(0),
             plans_taken: AtomicU64::new(0),
+            plans_walked: AtomicU64::new(0),
             held: AtomicU64::new(0),
             held_by_flows: AtomicU64::new(0),
         })
     }
 
-    /// Leaves an order and wakes the thread. Orders come from the control thread alone, which waits for each plan to be
-    /// taken before it sends the next, so few are ever queued.
+    /// Leaves an order and wakes the thread. Orders come from the control thread, which waits for each plan to be
+    /// taken before it sends the next, and from those who look at sessions and wait for the answer: few are ever queued.
     pub(crate) fn order(&self, order: Order) {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
         // The counter can only refuse when it is full, and then the thread is about to wake anyway.
@@ -271,6 +302,22 @@ impl Seat {
     pub(crate) fn plans_taken(&self) -> u64 {
         self.plans_taken.load(Ordering::Acquire)
     }
+
+    /// The thread has looked at everything it has under the plan that it took last; `false` if that was said before.
+    pub(crate) fn plan_walked(&self) -> bool {
+        let taken = self.plans_taken.load(Ordering::Relaxed);
+        // Written by this thread alone, and read by it in each round.
+        let new = self.plans_walked.load(Ordering::Relaxed) != taken;
+        if new {
+            self.plans_walked.store(taken, Ordering::Release);
+        }
+        new
+    }
+
+    /// Plan orders under which the thread has looked at everything it has.
+    pub(crate) fn plans_walked(&self) -> u64 {
+        self.plans_walked.load(Ordering::Acquire)
+    }
 }
 
 /// What the control thread is asked for.
@@ -280,6 +327,8 @@ pub(crate) struct Requests {
     pub(crate) plan: Option<Arc<Plan>>,
     /// Shut down, with this long for sessions to end.
     pub(crate) shutdown: Option<Duration>,
+    /// The first change since they were last taken.
+    pub(crate) pins_needed: bool,
     /// Something that a relay thread did may end a wait.
     pub(crate) rung: bool,
 }
@@ -298,6 +347,16 @@ impl Inbox {
         self.bell.notify_one();
     }
 
+    /// Does something, unless a plan waits; gives whether it was done.
+    pub(crate) fn unless_planned(&self, act: impl FnOnce()) -> bool {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = requests.plan.is_none();
+        if free {
+            act();
+        }
+        free
+    }
+
     /// Says that something has happened.
     pub(crate) fn ring(&self) {
         self.ask(|requests| requests.rung = true);
@@ -306,7 +365,10 @@ impl Inbox {
     /// Waits for a request or a ring, at most `patience`.
     pub(crate) fn wait(&self, patience: Duration) -> Requests {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |requests: &mut Requests| requests.plan.is_none() && requests.shutdown.is_none() && !requests.rung;
+        let idle = |requests: &mut Requests| {
+            let quiet = !requests.rung && !requests.pins_needed;
+            quiet && requests.plan.is_none() && requests.shutdown.is_none()
+        };
         let (mut requests, _) = self
             .bell
             .wait_timeout_while(requests, patience, idle)

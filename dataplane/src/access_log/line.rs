@@ -155,11 +155,11 @@ mod tests {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_007),
             protocol: Protocol::Tcp,
             names: Arc::new(Names {
-                listener: ListenerName {
+                listener: Arc::new(ListenerName {
                     namespace: "shop".into(),
                     gateway: "edge".into(),
                     listener: "pg".into(),
-                },
+                }),
                 route: "shop/postgres".into(),
             }),
             client: "[2001:db8::1]:40000".parse().expect("address"),

@@ -7,6 +7,7 @@
 //! extension `signature_algorithms`, which came with TLS 1.2, and RFC 8996 asks for no less.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rustls::CipherSuite;
 use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello};
@@ -20,9 +21,9 @@ const PROTOCOL_BYTES: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// The server's name (SNI), lower case.
-    pub name: Option<Box<str>>,
+    pub name: Option<Arc<str>>,
     /// The application protocols (ALPN) that it offers, separated by commas.
-    pub protocols: Option<Box<str>>,
+    pub protocols: Option<Arc<str>>,
     /// The newest version that it offers a cipher suite of; where TLS ends here and the handshake is done, the one agreed on.
     pub version: Version,
 }

@@ -55,11 +55,15 @@ pub enum CloseReason {
     ListenerClosed,
     /// The node shut down and its deadline had passed.
     NodeShutdown,
+    /// The endpoint or the node was being drained, and the deadline of the drain had passed.
+    Drained,
+    /// Someone closed it by hand.
+    Killed,
 }
 
 impl CloseReason {
     /// Every reason, in the order of the documents.
-    pub const ALL: [CloseReason; 24] = [
+    pub const ALL: [CloseReason; 26] = [
         CloseReason::ClientFin,
         CloseReason::BackendFin,
         CloseReason::ClientRst,
@@ -84,6 +88,8 @@ impl CloseReason {
         CloseReason::EndpointGone,
         CloseReason::ListenerClosed,
         CloseReason::NodeShutdown,
+        CloseReason::Drained,
+        CloseReason::Killed,
     ];
 
     /// The word used everywhere.
@@ -113,6 +119,8 @@ impl CloseReason {
             CloseReason::EndpointGone => "endpoint_gone",
             CloseReason::ListenerClosed => "listener_closed",
             CloseReason::NodeShutdown => "node_shutdown",
+            CloseReason::Drained => "drained",
+            CloseReason::Killed => "killed",
         }
     }
 

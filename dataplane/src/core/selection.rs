@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use guideway_model::plan::{Entry, Pool};
+use guideway_model::plan::{Choice, Entry, KeyKind, NoChoice, Pool, Why};
 
 use crate::core::reason::CloseReason;
 
@@ -11,10 +11,27 @@ use crate::core::reason::CloseReason;
 pub struct Attempt {
     /// Which endpoint: an index into the pool's entries.
     pub entry: u16,
+    /// Where the first try went.
+    pub first: u16,
     /// Which try, counted by endpoint: 1 is the first.
     pub number: u8,
     /// Source addresses given up for this endpoint.
     pub sources_tried: u8,
+    /// Why there.
+    pub why: Why,
+}
+
+impl Attempt {
+    /// The first try of a session that was chosen an endpoint.
+    pub fn first(choice: Choice) -> Attempt {
+        Attempt {
+            entry: choice.entry,
+            first: choice.entry,
+            number: 1,
+            sources_tried: 0,
+            why: choice.why,
+        }
+    }
 }
 
 /// Why an endpoint did not accept a connection.
@@ -104,23 +121,22 @@ impl Sources {
     }
 }
 
-/// The first attempt for a flow, or why there is none.
-pub fn first(pool: Option<&Pool>, hash: u64) -> Result<Attempt, CloseReason> {
-    let pool = pool.ok_or(CloseReason::NoRoute)?;
-    let entry = pool.table.choose(hash).ok_or(CloseReason::NoEndpoint)?;
-    match pool.entries.get(usize::from(entry)) {
-        Some(Entry::Endpoint { .. }) => Ok(Attempt {
-            entry,
-            number: 1,
-            sources_tried: 0,
-        }),
-        Some(Entry::Reject { .. }) => Err(CloseReason::RejectedShare),
-        None => Err(CloseReason::NoEndpoint),
+/// The first attempt for a key with this hash, and this pin, or why there is none.
+pub fn first(pool: &Pool, kind: KeyKind, hash: u64, pinned: Option<SocketAddr>) -> Result<Attempt, CloseReason> {
+    let choice = pool.choose(kind, hash, pinned);
+    choice.map(Attempt::first).map_err(refusal)
+}
+
+/// What a session is closed with that goes nowhere.
+pub fn refusal(none: NoChoice) -> CloseReason {
+    match none {
+        NoChoice::NoEndpoint => CloseReason::NoEndpoint,
+        NoChoice::Rejected => CloseReason::RejectedShare,
     }
 }
 
 /// The attempt after `failed`: for want of local ports the next source first, then the next distinct endpoint along
-/// the table; none after `max_tries` endpoints, or when this process itself has run out.
+/// the table that takes new sessions; none after `max_tries` endpoints, or when this process itself has run out.
 pub fn next(
     pool: &Pool,
     hash: u64,
@@ -144,17 +160,50 @@ pub fn next(
     if failed.number >= max_tries {
         return None;
     }
-    let entry = pool
-        .table
-        .candidates(hash)
-        .filter(|entry| address(pool, *entry).is_some())
-        .nth(usize::from(failed.number))?;
     Some(Attempt {
-        entry,
+        entry: along(pool, hash, failed)?,
+        first: failed.first,
         number: failed.number + 1,
         sources_tried: 0,
+        why: Why::Redispatch,
     })
 }
+
+/// The endpoint after the failed one. The first try may have been anywhere (a pin, an affinity entry, the prepared
+/// table); those after it go along the active table, then along the prepared one as far as that names others.
+fn along(pool: &Pool, hash: u64, failed: Attempt) -> Option<u16> {
+    let known = pool.table.targets().len();
+    let prepared = pool.prepared.iter().flat_map(|phase| {
+        let targets = phase.table.candidates(hash);
+        targets.filter_map(|target| phase.entries.get(usize::from(target)).copied())
+    });
+    let others = prepared.filter(|entry| usize::from(*entry) >= known);
+    let takes = |entry: &u16| *entry != failed.first && pool.is_ready(*entry);
+    let mut entries = pool.table.candidates(hash).chain(others).filter(takes);
+    let begun = failed.entry != failed.first;
+    if begun && !entries.any(|entry| entry == failed.entry) {
+        // It takes nothing new any more, so there is no telling how far the tries have come along the table.
+        return pool.table.candidates(hash).find(takes);
+    }
+    entries.next()
+}
+
+/// The same attempt in the pool that came after; an endpoint that is not in that has the place [`GONE`].
+pub fn carried(attempt: Attempt, from: &Pool, to: &Pool) -> Attempt {
+    let place = |entry| {
+        address(from, entry)
+            .and_then(|endpoint| to.entry(endpoint))
+            .unwrap_or(GONE)
+    };
+    Attempt {
+        entry: place(attempt.entry),
+        first: place(attempt.first),
+        ..attempt
+    }
+}
+
+/// The place of an endpoint that its pool does not know any more; no pool has so many entries.
+pub const GONE: u16 = u16::MAX;
 
 /// The address of an entry; `None` if it refuses.
 pub fn address(pool: &Pool, entry: u16) -> Option<SocketAddr> {
@@ -171,7 +220,7 @@ mod tests {
 
     use guideway_maglev::{Seed, Table, TableSize, Target, Weighted};
     use guideway_model::meta::Uid;
-    use guideway_model::plan::PoolId;
+    use guideway_model::plan::{Phase, PoolId, Standing};
 
     use super::*;
 
@@ -192,18 +241,20 @@ mod tests {
                     address: *address,
                     origin: String::new(),
                     upstream: Arc::default(),
+                    standing: Standing::Ready,
                 },
                 Target::Reject(_) => Entry::Reject { origin: String::new() },
             })
             .collect();
-        Pool {
-            id: PoolId {
-                route: Uid::default(),
-                rule: 0,
-            },
-            table: Arc::new(table),
-            entries,
-        }
+        let id = PoolId {
+            route: Uid::default(),
+            rule: 0,
+        };
+        Pool::new(id, Arc::new(table), entries)
+    }
+
+    fn by_table(pool: &Pool, hash: u64) -> Result<Attempt, CloseReason> {
+        first(pool, KeyKind::Relayed, hash, None)
     }
 
     fn endpoint(last: u8) -> Target {
@@ -212,14 +263,11 @@ mod tests {
 
     #[test]
     fn the_first_choice_or_why_there_is_none() {
-        assert_eq!(first(None, 1), Err(CloseReason::NoRoute));
-        assert_eq!(first(Some(&pool(&[])), 1), Err(CloseReason::NoEndpoint));
-        assert_eq!(first(Some(&pool(&[(endpoint(1), 0)])), 1), Err(CloseReason::NoEndpoint));
-        assert_eq!(
-            first(Some(&pool(&[(Target::Reject(0), 1)])), 1),
-            Err(CloseReason::RejectedShare)
-        );
-        let attempt = first(Some(&pool(&[(endpoint(1), 1)])), 1).expect("attempt");
+        let first = |pool: &Pool| by_table(pool, 1);
+        assert_eq!(first(&pool(&[])), Err(CloseReason::NoEndpoint));
+        assert_eq!(first(&pool(&[(endpoint(1), 0)])), Err(CloseReason::NoEndpoint));
+        assert_eq!(first(&pool(&[(Target::Reject(0), 1)])), Err(CloseReason::RejectedShare));
+        let attempt = first(&pool(&[(endpoint(1), 1)])).expect("attempt");
         assert_eq!((attempt.entry, attempt.number, attempt.sources_tried), (0, 1, 0));
     }
 
@@ -233,7 +281,7 @@ mod tests {
         ]);
         let sources = Sources::default();
         for hash in (0..2000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
-            let Ok(mut attempt) = first(Some(&pool), hash) else {
+            let Ok(mut attempt) = by_table(&pool, hash) else {
                 continue;
             };
             let mut visited = BTreeSet::from([attempt.entry]);
@@ -251,7 +299,7 @@ mod tests {
     fn tries_are_bounded_and_a_node_that_ran_out_does_not_try_on() {
         let pool = pool(&[(endpoint(1), 1), (endpoint(2), 1), (endpoint(3), 1)]);
         let sources = Sources::default();
-        let one = first(Some(&pool), 77).expect("attempt");
+        let one = by_table(&pool, 77).expect("attempt");
         let two = next(&pool, 77, one, ConnectFailure::TimedOut, &sources, 2).expect("second");
         assert_eq!(next(&pool, 77, two, ConnectFailure::TimedOut, &sources, 2), None);
         assert_eq!(next(&pool, 77, one, ConnectFailure::TimedOut, &sources, 0), None);
@@ -267,7 +315,7 @@ mod tests {
             .collect();
         let sources = Sources::new(&addresses);
         let hash = 0x1234_5678_9abc_def0;
-        let mut attempt = first(Some(&pool), hash).expect("attempt");
+        let mut attempt = by_table(&pool, hash).expect("attempt");
         let mut used = BTreeSet::new();
         for _ in 0..3 {
             let toward = address(&pool, attempt.entry).expect("endpoint");
@@ -277,5 +325,82 @@ mod tests {
         assert_eq!(used.len(), 3);
         assert!(used.iter().all(IpAddr::is_ipv4));
         assert_eq!((attempt.number, attempt.sources_tried), (2, 0));
+    }
+
+    #[test]
+    fn redispatch_goes_only_where_new_sessions_are_taken() {
+        let shares: Vec<(Target, u64)> = (1..=6).map(|last| (endpoint(last), 1)).collect();
+        let mut pool = pool(&shares);
+        for (place, standing) in [(1, Standing::Draining), (3, Standing::Leaving)] {
+            if let Entry::Endpoint { standing: own, .. } = &mut pool.entries[place] {
+                *own = standing;
+            }
+        }
+        let pool = pool.indexed();
+        let sources = Sources::default();
+        // A pin leads to any of those that take something: the tries after it visit each of the others once.
+        for hash in (0..500u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+            for (place, kind) in [(0u16, KeyKind::Flow), (1, KeyKind::Flow), (4, KeyKind::Client)] {
+                let pinned = address(&pool, place);
+                let mut attempt = first(&pool, kind, hash, pinned).expect("attempt");
+                assert_eq!((attempt.entry, attempt.why), (place, Why::Pin));
+                let mut visited = BTreeSet::from([attempt.entry]);
+                while let Some(again) = next(&pool, hash, attempt, ConnectFailure::Refused, &sources, 9) {
+                    assert!(pool.is_ready(again.entry) && visited.insert(again.entry));
+                    assert_eq!((again.why, again.number), (Why::Redispatch, attempt.number + 1));
+                    attempt = again;
+                }
+                let ready = BTreeSet::from([0, 2, 4, 5, place]);
+                assert_eq!(visited, ready);
+            }
+        }
+    }
+
+    #[test]
+    fn redispatch_goes_on_in_the_pool_that_came_after() {
+        let one = pool(&[(endpoint(1), 1), (endpoint(2), 1), (endpoint(3), 1)]);
+        let other = pool(&[(endpoint(0), 1), (endpoint(2), 1), (endpoint(3), 1)]);
+        let sources = Sources::default();
+        for hash in (0..200u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+            let first = by_table(&one, hash).expect("attempt");
+            let second = next(&one, hash, first, ConnectFailure::Refused, &sources, 9).expect("attempt");
+            for attempt in [first, second] {
+                let failed = carried(attempt, &one, &other);
+                let known = address(&one, attempt.entry) != Some(([10, 0, 0, 1], 80).into());
+                assert_eq!(failed.entry == GONE, !known);
+                let again = next(&other, hash, failed, ConnectFailure::Refused, &sources, 9);
+                if let Some(again) = again {
+                    assert_ne!(address(&other, again.entry), address(&one, attempt.entry));
+                    assert_eq!(again.number, attempt.number + 1);
+                } else {
+                    assert_eq!(attempt.number, 2);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn redispatch_goes_on_along_the_prepared_table() {
+        let active = pool(&[(endpoint(1), 1)]);
+        let coming = pool(&[(endpoint(2), 1), (endpoint(3), 1)]);
+        let mut pool = active;
+        pool.entries.extend(coming.entries);
+        pool.prepared = Some(Phase {
+            generation: 2,
+            table: coming.table,
+            entries: vec![1, 2],
+        });
+        if let Entry::Endpoint { standing, .. } = &mut pool.entries[0] {
+            *standing = Standing::Leaving;
+        }
+        let pool = pool.indexed();
+        let one = by_table(&pool, 5).expect("attempt");
+        assert_eq!(one.why, Why::Leaving);
+        let two = next(&pool, 5, one, ConnectFailure::Refused, &Sources::default(), 9).expect("second");
+        assert_eq!(BTreeSet::from([one.entry, two.entry]), BTreeSet::from([1, 2]));
+        assert_eq!(
+            next(&pool, 5, two, ConnectFailure::Refused, &Sources::default(), 9),
+            None
+        );
     }
 }

@@ -21,6 +21,7 @@ use crate::epoll::sealed::{Flushed, flush};
 use crate::epoll::sessions::Sessions;
 use crate::epoll::tls::{Stage, Tls};
 use crate::epoll::transfer::{Pulled, SCARCE_BYTES, pull, push};
+use crate::lane::First;
 use crate::tls::door::{Door, Ending, Way};
 use crate::tls::outcome::Outcome;
 use crate::tls::stream::Stream;
@@ -101,7 +102,8 @@ impl Sessions {
             bytes,
             unread,
         } = greeting;
-        let way = door.way(hello.name.as_deref());
+        // What has changed while the client spoke counts.
+        let way = door.newest().way(hello.name.as_deref());
         let named = hello.name.is_some();
         tls.hello = Some(Arc::new(hello));
         tls.since = self.ledger.now;
@@ -122,11 +124,12 @@ impl Sessions {
         };
         tls.stage = Stage::Settled;
         self.ledger.routed(&mut record.account, &way.lane.tally);
-        let (hash, choice) = way.lane.choose(record.account.client);
-        let attempt = match choice {
-            Ok(attempt) => attempt,
+        let (hash, choice) = way.lane.choose(record.account.client, &self.shared, self.ledger.now);
+        let First { attempt, held } = match choice {
+            Ok(first) => first,
             Err(reason) => return Some(refused(reason, false)),
         };
+        record.held = held;
         record.terms = Rc::clone(&way.lane.terms);
         record.dial = Some(Dial {
             lane: Rc::clone(&way.lane),
@@ -226,7 +229,6 @@ impl Sessions {
     /// The handshake with the client is done.
     fn shaken_hands(&mut self, key: Key) -> Option<Event> {
         let record = self.records.get_mut(key)?;
-        let attempt = record.dial.as_ref()?.attempt;
         let tls = record.tls.as_mut()?;
         let agreed = tls.streams[Side::Client.index()].as_ref()?.version();
         if let Some(hello) = tls.hello.as_mut().and_then(Arc::get_mut) {
@@ -241,7 +243,10 @@ impl Sessions {
         let since = tls.since;
         self.ledger
             .handshaken(&record.account, Side::Client, Outcome::Ok, since);
-        Some(Event::Greeted(attempt))
+        Some(match self.first_attempt(key)? {
+            Ok(attempt) => Event::Greeted(attempt),
+            Err(reason) => refused(reason, false),
+        })
     }
 
     /// The handshake failed for what the client said: what TLS answers is sent.

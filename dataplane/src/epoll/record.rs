@@ -7,6 +7,7 @@ use std::rc::Rc;
 use rustix::event::epoll::EventFlags;
 
 use crate::account::{Account, Sockets};
+use crate::affinity::Held;
 use crate::core::selection::Attempt;
 use crate::core::session::{Session, Side};
 use crate::core::slab::Slab;
@@ -43,6 +44,8 @@ pub(super) struct Record {
     pub(super) dial: Option<Dial>,
     /// `None` on ports of other protocols.
     pub(super) tls: Option<Box<Tls>>,
+    /// Its part in the affinity entry of its client, in pools that have those.
+    pub(super) held: Option<Box<Held>>,
 }
 
 /// Segments of the client up to a moment in a silence.
@@ -77,6 +80,7 @@ impl Record {
             flights: [Flight::Empty, Flight::Empty],
             dial: None,
             tls: None,
+            held: None,
         }
     }
 

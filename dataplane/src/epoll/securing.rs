@@ -25,7 +25,7 @@ impl Sessions {
             return self.connected(key);
         };
         let dial = record.dial.as_ref()?;
-        let Some(upstream) = way.lane.upstream_tls(dial.attempt) else {
+        let Some(upstream) = dial.lane.upstream_tls(dial.attempt) else {
             return self.connected(key);
         };
         tls.since = self.ledger.now;

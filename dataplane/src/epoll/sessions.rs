@@ -21,7 +21,7 @@ use crate::epoll::sealed;
 use crate::epoll::tls::Stage;
 use crate::epoll::token::Token;
 use crate::epoll::transfer::Transfer;
-use crate::lane::Lane;
+use crate::lane::{First, Lane};
 use crate::shared::Shared;
 use crate::sockets;
 
@@ -72,9 +72,9 @@ impl Sessions {
     /// been promised its descriptors.
     pub(super) fn admit(&mut self, lane: &Rc<Lane>, socket: OwnedFd, client: SocketAddr) {
         let account = self.ledger.open(&lane.tally, client);
-        let (hash, choice) = lane.choose(client);
-        let attempt = match choice {
-            Ok(attempt) => attempt,
+        let (hash, choice) = lane.choose(client, &self.shared, self.ledger.now);
+        let First { attempt, held } = match choice {
+            Ok(first) => first,
             Err(reason) => {
                 sockets::reset_on_close(&socket);
                 let sockets = Sockets {
@@ -90,6 +90,7 @@ impl Sessions {
         };
         let (machine, ops) = Session::start(attempt);
         let mut record = Record::new(machine, account, &lane.terms, socket);
+        record.held = held;
         record.dial = Some(Dial {
             lane: Rc::clone(lane),
             hash,
@@ -328,8 +329,12 @@ impl Sessions {
 
     /// An endpoint accepted, and where TLS goes on to it, the handshake is done.
     pub(super) fn connected(&mut self, key: Key) -> Option<Event> {
+        let now = self.ledger.now;
         let record = self.records.get_mut(key)?;
         record.dial = None;
+        if let (Some(held), Some(endpoint)) = (&mut record.held, &record.account.endpoint) {
+            held.settle(endpoint.address, record.account.tries > 1, now);
+        }
         if let Some(tls) = &mut record.tls {
             tls.stage = Stage::Settled;
         }
@@ -340,6 +345,7 @@ impl Sessions {
             hello: record.tls.as_ref().and_then(|tls| tls.hello.as_ref()),
         };
         self.ledger.connected(&mut record.account, sockets);
+        self.tell_opened(key);
         self.time_relay(key);
         Some(Event::Connected { greeted })
     }
@@ -352,6 +358,7 @@ impl Sessions {
     /// An attempt failed, whoever says so: what to try next.
     pub(super) fn attempt_failed(&mut self, key: Key, failure: ConnectFailure, errno: Option<Errno>) -> Option<Event> {
         let record = self.records.get_mut(key)?;
+        record.renew();
         let dial = record.dial.as_ref()?;
         let sources = &self.shared.sources;
         let next = dial
@@ -375,6 +382,7 @@ impl Sessions {
         if !reset && self.lingers(key, reason) {
             return;
         }
+        self.tell_closed(key, reason);
         self.wheel.disarm(&mut self.records, key.index);
         let Some(record) = self.records.remove(key) else { return };
         if let Some(held) = record.unrouted() {

@@ -5,7 +5,9 @@ use guideway_maglev::{Seed, Table, TableSize, Target, Weighted};
 use guideway_model::Plan;
 use guideway_model::meta::Uid;
 use guideway_model::node::{BindAddress, Protocol, SocketKey};
-use guideway_model::plan::{Entry, Listener, ListenerName, ListenerService, OpaqueListener, Pool, PoolId, Route};
+use guideway_model::plan::{
+    Entry, Listener, ListenerName, ListenerService, OpaqueListener, Pool, PoolId, Route, Standing,
+};
 
 use super::*;
 use crate::config::Config;
@@ -18,18 +20,18 @@ fn listener(socket: SocketKey, endpoint: SocketAddr) -> Listener {
         target: Target::Endpoint(endpoint),
         weight: 1,
     };
-    let pool = Pool {
-        id: PoolId {
-            route: Uid::default(),
-            rule: 0,
-        },
-        table: Arc::new(Table::build(TableSize::DEFAULT, SEED, &[weighted]).expect("table")),
-        entries: vec![Entry::Endpoint {
-            address: endpoint,
-            origin: String::new(),
-            upstream: Arc::default(),
-        }],
+    let id = PoolId {
+        route: Uid::default(),
+        rule: 0,
     };
+    let table = Arc::new(Table::build(TableSize::DEFAULT, SEED, &[weighted]).expect("table"));
+    let entry = Entry::Endpoint {
+        address: endpoint,
+        origin: String::new(),
+        upstream: Arc::default(),
+        standing: Standing::Ready,
+    };
+    let pool = Pool::new(id, table, vec![entry]);
     Listener {
         socket,
         service: ListenerService::Opaque(OpaqueListener {

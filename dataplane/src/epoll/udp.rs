@@ -11,8 +11,10 @@ mod door;
 mod ledger;
 mod opening;
 mod outbox;
+mod pins;
 mod plans;
 mod record;
+mod rows;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -276,6 +278,11 @@ impl Flows {
         self.sweep.is_some()
     }
 
+    /// Whether flows are yet to be looked at after a change of plan.
+    pub(super) fn is_walking(&self) -> bool {
+        self.sweep.is_some()
+    }
+
     fn take_in(&mut self, arrival: Arrival) {
         if let Some(flow) = self.meet(&arrival) {
             self.pieces.push(Piece {
@@ -363,7 +370,12 @@ impl Flows {
             let Some(key) = self.records.key(index) else { continue };
             let Some(record) = self.records.get(key) else { continue };
             match record.flow.expiry(self.ledger.now) {
-                Expiry::Later(deadline) => self.wheel.arm(&mut self.records, index, deadline),
+                Expiry::Later(_) => {
+                    self.pin_proven(key);
+                    let look = self.records.get(key).map(Record::next_look);
+                    self.wheel
+                        .arm(&mut self.records, index, look.unwrap_or(self.ledger.now));
+                }
                 Expiry::Idle => self.close(key, CloseReason::IdleTimeout),
             }
         }

@@ -20,6 +20,12 @@ pub(crate) struct NodeMetrics {
     pub(crate) lines_dropped: Counter,
     pub(crate) flows_used: Gauge,
     pub(crate) flows_capacity: Gauge,
+    pub(crate) affinity_used: Gauge,
+    pub(crate) affinity_capacity: Gauge,
+    pub(crate) affinity_shed: Counter,
+    pub(crate) pins_needed: Gauge,
+    pub(crate) pins_untold: Gauge,
+    pub(crate) events_missed: Counter,
 }
 
 impl NodeMetrics {
@@ -37,6 +43,12 @@ impl NodeMetrics {
             lines_dropped: metrics::counter!(list::ACCESS_LOG_LINES_DROPPED.name),
             flows_used: metrics::gauge!(list::FLOW_TABLE_USED.name),
             flows_capacity: metrics::gauge!(list::FLOW_TABLE_CAPACITY.name),
+            affinity_used: metrics::gauge!(list::AFFINITY_ENTRIES_USED.name),
+            affinity_capacity: metrics::gauge!(list::AFFINITY_ENTRIES_CAPACITY.name),
+            affinity_shed: metrics::counter!(list::AFFINITY_ENTRIES_SHED.name),
+            pins_needed: metrics::gauge!(list::PINS_NEEDED.name),
+            pins_untold: metrics::gauge!(list::PIN_CHANGES_WAITING.name),
+            events_missed: metrics::counter!(list::SESSION_EVENTS_MISSED.name),
         }
     }
 
@@ -45,6 +57,8 @@ impl NodeMetrics {
         let gauge = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         self.pipes_capacity.set(gauge(shared.pipes.limit()));
         self.buffer_bytes_capacity.set(gauge(shared.buffers.limit()));
+        let [_, entries] = shared.affinity.figures();
+        self.affinity_capacity.set(gauge(entries));
         self.announce_ports(shared);
     }
 

@@ -29,9 +29,9 @@ const FAILURES: usize = ConnectFailure::ALL.len();
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
     /// The listener.
-    pub(crate) listener: ListenerName,
+    pub(crate) listener: Arc<ListenerName>,
     /// `namespace/name` of the route; empty without one.
-    pub(crate) route: String,
+    pub(crate) route: Arc<str>,
 }
 
 /// Counters of one listener with its route.
@@ -255,7 +255,7 @@ impl EndpointTally {
 
     fn flush(&self) {
         self.dirty.set(false);
-        let route = self.names.route.as_str();
+        let route = &*self.names.route;
         let handles = self
             .handles
             .get_or_init(|| EndpointHandles::register(route, self.address));

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use guideway_model::session::TcpFacts;
+
 /// Bytes in the send queue: those that the peer's machine has not acknowledged (tcp(7), `SIOCOUTQ`). A FIN counts as one.
 pub(crate) fn unacknowledged(socket: &OwnedFd) -> u64 {
     let mut bytes: libc::c_int = 0;
@@ -19,6 +21,26 @@ pub(crate) fn unacknowledged(socket: &OwnedFd) -> u64 {
 /// that the kernel tells this alone moves with it: the probe lies before the window, so the time of the last
 /// acknowledgement stays as it was. `None` where the kernel does not count them (before Linux 4.2).
 pub(crate) fn segments_received(socket: &OwnedFd) -> Option<u32> {
+    let (info, length) = tcp_info(socket)?;
+    let end = std::mem::offset_of!(libc::tcp_info, tcpi_segs_in) + size_of_val(&info.tcpi_segs_in);
+    (length >= end).then_some(info.tcpi_segs_in)
+}
+
+/// What the kernel says of a connection, for those who look at it.
+pub(crate) fn facts(socket: &OwnedFd) -> Option<TcpFacts> {
+    // These are at the front of the structure, and in every kernel that is supported.
+    let (info, _) = tcp_info(socket)?;
+    Some(TcpFacts {
+        rtt_us: info.tcpi_rtt,
+        rtt_deviation_us: info.tcpi_rttvar,
+        retransmits: info.tcpi_total_retrans,
+        congestion_window: info.tcpi_snd_cwnd,
+        unacknowledged: info.tcpi_unacked,
+    })
+}
+
+/// `TCP_INFO`, and how many bytes of it the kernel has filled in; the others are zero.
+fn tcp_info(socket: &OwnedFd) -> Option<(libc::tcp_info, usize)> {
     // SAFETY: the structure holds integers only, for which zero is a value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = libc::socklen_t::try_from(size_of_val(&info)).ok()?;
@@ -33,8 +55,7 @@ pub(crate) fn segments_received(socket: &OwnedFd) -> Option<u32> {
             std::ptr::from_mut(&mut length),
         )
     };
-    let end = std::mem::offset_of!(libc::tcp_info, tcpi_segs_in) + size_of_val(&info.tcpi_segs_in);
-    (result == 0 && length as usize >= end).then_some(info.tcpi_segs_in)
+    (result == 0).then_some((info, length as usize))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A TLS port as one relay thread sees it: which way each name leads.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(crate) struct Door {
     defaults: Timeouts,
     /// By places of listener and route; made when they get their first session.
     ways: RefCell<BTreeMap<Places, Rc<Way>>>,
+    /// The door of the port under the plan after this one.
+    successor: OnceCell<Rc<Door>>,
 }
 
 /// Where the sessions of one route of one listener go.
@@ -43,6 +45,8 @@ pub(crate) struct Way {
     pub(crate) lane: Rc<Lane>,
     pub(crate) ending: Ending,
     pub(crate) credentials: Arc<Credentials>,
+    /// The way of the same route of the same listener under a later plan.
+    successor: OnceCell<Rc<Way>>,
 }
 
 /// Where TLS ends.
@@ -82,7 +86,7 @@ impl Door {
             handshake_timeout: port.listeners.iter().map(patience).max(),
             ..ClientSettings::default()
         };
-        Rc::new(Door {
+        let door = Rc::new(Door {
             tally: Rc::new(ListenerTally::new(names(socket, port))),
             terms: Rc::new(Terms::new(&settings, &BackendSettings::default(), defaults)),
             port: Arc::clone(port),
@@ -91,7 +95,52 @@ impl Door {
             credentials: Arc::clone(credentials),
             defaults: *defaults,
             ways: RefCell::default(),
-        })
+            successor: OnceCell::new(),
+        });
+        if let Some(previous) = previous {
+            door.take_over(previous);
+            previous.successor.get_or_init(|| Rc::clone(&door));
+        }
+        door
+    }
+
+    /// Makes the ways anew that had sessions, so that these learn of them.
+    fn take_over(&self, previous: &Door) {
+        for (place, before) in previous.ways.borrow().iter() {
+            let Some((listener, route)) = previous.at(*place) else {
+                continue;
+            };
+            let listeners = self.port.listeners.iter();
+            let Some(place) = listeners.clone().position(|one| one.name == listener.name) else {
+                continue;
+            };
+            let Some(listener) = self.port.listeners.get(place) else {
+                continue;
+            };
+            let same =
+                |one: &Route| route.is_some_and(|route| (&one.namespace, &one.name) == (&route.namespace, &route.name));
+            let Some(route_place) = listener.routes.iter().position(|(_, one)| same(one)) else {
+                continue;
+            };
+            let route = listener.routes.get(route_place).map(|(_, route)| route);
+            let way = self.known((place, Some(route_place)), listener, route, Some(before));
+            before.successor.get_or_init(|| way);
+        }
+    }
+
+    fn at(&self, (place, route_place): Places) -> Option<(&TlsListener, Option<&Route>)> {
+        let listener = self.port.listeners.get(place)?;
+        let route = route_place.and_then(|place| listener.routes.get(place));
+        Some((listener, route.map(|(_, route)| route)))
+    }
+
+    /// The door that the port has now. One whose port is gone stays as it was.
+    pub(crate) fn newest(self: &Rc<Door>) -> &Rc<Door> {
+        let mut newest = self;
+        while let Some(successor) = newest.successor.get() {
+            newest = successor;
+        }
+        newest
     }
 
     /// Where the sessions go that ask for a name.
@@ -100,12 +149,13 @@ impl Door {
             Ok((listener, route)) => {
                 let place = self.port.listeners.iter().position(|one| std::ptr::eq(one, listener));
                 let route_place = listener.routes.iter().position(|(_, one)| std::ptr::eq(one, route));
-                Ok(self.known((place.unwrap_or_default(), route_place), listener, Some(route)))
+                let places = (place.unwrap_or_default(), route_place);
+                Ok(self.known(places, listener, Some(route), None))
             }
             Err(Unmatched::Listener) => Err(Nowhere { tally: None }),
             Err(Unmatched::Route(place)) => {
                 let listener = self.port.listeners.get(place);
-                let way = listener.map(|listener| self.known((place, None), listener, None));
+                let way = listener.map(|listener| self.known((place, None), listener, None, None));
                 Err(Nowhere {
                     tally: way.map(|way| Rc::clone(&way.lane.tally)),
                 })
@@ -113,28 +163,46 @@ impl Door {
         }
     }
 
-    fn known(&self, places: Places, listener: &TlsListener, route: Option<&Route>) -> Rc<Way> {
+    fn known(
+        &self,
+        places: Places,
+        listener: &TlsListener,
+        route: Option<&Route>,
+        before: Option<&Rc<Way>>,
+    ) -> Rc<Way> {
         let mut ways = self.ways.borrow_mut();
         Rc::clone(
             ways.entry(places)
-                .or_insert_with(|| Rc::new(self.make(listener, route))),
+                .or_insert_with(|| Rc::new(self.make(listener, route, before.map(|before| &before.lane)))),
         )
     }
 
-    fn make(&self, listener: &TlsListener, route: Option<&Route>) -> Way {
+    fn make(&self, listener: &TlsListener, route: Option<&Route>, before: Option<&Rc<Lane>>) -> Way {
         let opaque = OpaqueListener {
             name: listener.name.clone(),
             settings: Arc::clone(&listener.settings),
             route: route.cloned(),
         };
         Way {
-            lane: Lane::of(self.socket, &opaque, self.seed, &self.defaults, None),
+            lane: Lane::of(self.socket, &opaque, self.seed, &self.defaults, before),
             ending: match &listener.handling {
                 TlsHandling::Passthrough => Ending::Endpoint,
                 TlsHandling::Terminate { .. } => Ending::Here(self.credentials.server(listener)),
             },
             credentials: Arc::clone(&self.credentials),
+            successor: OnceCell::new(),
         }
+    }
+}
+
+impl Way {
+    /// The way that the same route of the same listener has now.
+    pub(crate) fn newest(self: &Rc<Way>) -> &Rc<Way> {
+        let mut newest = self;
+        while let Some(successor) = newest.successor.get() {
+            newest = successor;
+        }
+        newest
     }
 }
 
@@ -154,11 +222,11 @@ fn names(socket: SocketKey, port: &TlsPort) -> Names {
         _ => format!("*:{}", socket.port),
     };
     Names {
-        listener: ListenerName {
+        listener: Arc::new(ListenerName {
             namespace: common(|name| &name.namespace),
             gateway: common(|name| &name.gateway),
             listener,
-        },
-        route: String::new(),
+        }),
+        route: Arc::default(),
     }
 }

@@ -56,6 +56,8 @@ struct Told {
 struct Heard {
     generation: u64,
     binds: BTreeMap<SocketKey, BindResult>,
+    walked: Vec<u64>,
+    pins_needed: usize,
 }
 
 impl Observer for Told {
@@ -66,6 +68,16 @@ impl Observer for Told {
 
     fn plan_active(&self, generation: u64) {
         self.state.lock().expect("state").generation = generation;
+        self.changed.notify_all();
+    }
+
+    fn pins_needed(&self) {
+        self.state.lock().expect("state").pins_needed += 1;
+        self.changed.notify_all();
+    }
+
+    fn walked(&self, generation: u64) {
+        self.state.lock().expect("state").walked.push(generation);
         self.changed.notify_all();
     }
 }
@@ -95,6 +107,36 @@ impl Bed {
         self.plane.apply(Arc::new(plan));
         self.wait("the plan to be active", |heard| {
             (heard.generation == generation).then_some(())
+        });
+    }
+
+    /// Applies a plan with a prepared generation and waits until everything alive was looked at for it.
+    pub(crate) fn prepare(&self, plan: Plan) {
+        let prepared = plan.prepared.expect("a prepared generation");
+        let before = self.walks(prepared);
+        self.activate(plan);
+        self.wait("the walk to be over", |heard| {
+            let walks = heard.walked.iter().filter(|walked| **walked == prepared).count();
+            (walks > before).then_some(())
+        });
+        assert_eq!(self.plane.walked(), Some(prepared));
+    }
+
+    /// How often the walk for a generation was over.
+    pub(crate) fn walks(&self, generation: u64) -> usize {
+        let heard = self.told.state.lock().expect("state");
+        heard.walked.iter().filter(|walked| **walked == generation).count()
+    }
+
+    /// How often there was word of needed pins.
+    pub(crate) fn times_pins_needed(&self) -> usize {
+        self.told.state.lock().expect("state").pins_needed
+    }
+
+    /// Waits for word of needed pins, more often than `before`.
+    pub(crate) fn wait_pins_needed(&self, before: usize) {
+        self.wait("word of needed pins", |heard| {
+            (heard.pins_needed > before).then_some(())
         });
     }
 

@@ -7,9 +7,10 @@ use guideway_maglev::{Seed, Table, TableSize, Target, Weighted};
 use guideway_model::Plan;
 use guideway_model::meta::Uid;
 use guideway_model::node::{BindAddress, Protocol, SocketKey};
+use guideway_model::pin::PoolNumber;
 use guideway_model::plan::{
-    BackendSettings, ClientSettings, Entry, Listener, ListenerName, ListenerService, OpaqueListener, Pool, PoolId,
-    Route, Upstream,
+    Affinity, BackendSettings, ClientSettings, Entry, Listener, ListenerName, ListenerService, OpaqueListener, Phase,
+    Pool, PoolId, Route, Standing, Upstream,
 };
 
 /// A target and its weight.
@@ -58,20 +59,105 @@ pub(crate) fn pool(shares: &[Share], settings: &BackendSettings) -> Arc<Pool> {
                 address: *address,
                 origin: String::new(),
                 upstream: Arc::clone(&upstream),
+                standing: Standing::Ready,
             },
             Target::Reject(_) => Entry::Reject {
                 origin: "nothing/here".into(),
             },
         })
         .collect();
-    Arc::new(Pool {
-        id: PoolId {
-            route: Uid("uid".into()),
-            rule: 0,
-        },
-        table: Arc::new(table),
-        entries,
-    })
+    let id = PoolId {
+        route: Uid("uid".into()),
+        rule: 0,
+    };
+    Arc::new(Pool::new(id, Arc::new(table), entries))
+}
+
+/// A pool on its way from one table to another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phases<'a> {
+    /// The active table.
+    pub(crate) active: &'a [Share],
+    /// The prepared table, of generation 100.
+    pub(crate) prepared: Option<&'a [Share]>,
+    /// The table of a node that was lost.
+    pub(crate) past: Option<&'a [Share]>,
+    /// Endpoints that take less than new sessions.
+    pub(crate) standings: &'a [(SocketAddr, Standing)],
+    pub(crate) affinity: Affinity,
+}
+
+impl Phases<'_> {
+    /// The pool, of number 7.
+    pub(crate) fn pool(&self) -> Pool {
+        let mut pool = Pool::clone(&pool(self.active, &BackendSettings::default()));
+        pool.number = PoolNumber(7);
+        pool.affinity = self.affinity;
+        let known = |pool: &Pool, wanted: SocketAddr| {
+            pool.entries.iter().position(|entry| match entry {
+                Entry::Endpoint { address, .. } => *address == wanted,
+                Entry::Reject { .. } => false,
+            })
+        };
+        let mut more: Vec<SocketAddr> = self.standings.iter().map(|(address, _)| *address).collect();
+        for (target, _) in self.prepared.iter().chain(&self.past).copied().flatten() {
+            match target {
+                Target::Endpoint(address) => more.push(*address),
+                Target::Reject(_) => panic!("phases of endpoints"),
+            }
+        }
+        for address in more {
+            if known(&pool, address).is_none() {
+                pool.entries.push(Entry::Endpoint {
+                    address,
+                    origin: String::new(),
+                    upstream: Arc::default(),
+                    standing: Standing::Ready,
+                });
+            }
+        }
+        for (address, standing) in self.standings {
+            let place = known(&pool, *address).expect("an entry");
+            if let Entry::Endpoint { standing: own, .. } = &mut pool.entries[place] {
+                *own = *standing;
+            }
+        }
+        let phase = |shares: &[Share]| {
+            let table = Arc::clone(&super::plans::pool(shares, &BackendSettings::default()).table);
+            let entries = table.targets().iter().map(|target| match target {
+                Target::Endpoint(address) => u16::try_from(known(&pool, *address).expect("an entry")).expect("few"),
+                Target::Reject(_) => panic!("phases of endpoints"),
+            });
+            Phase {
+                generation: 100,
+                entries: entries.collect(),
+                table,
+            }
+        };
+        let (prepared, past) = (self.prepared.map(phase), self.past.map(phase));
+        pool.prepared = prepared;
+        pool.past = past.into_iter().collect();
+        pool.indexed()
+    }
+
+    /// The same behind a listener.
+    pub(crate) fn listener(&self, socket: SocketKey) -> Listener {
+        let mut listener = listener(socket, Some(self.active));
+        let ListenerService::Opaque(service) = &mut listener.service else {
+            panic!("an opaque listener")
+        };
+        if let Some(route) = &mut service.route {
+            route.pool = Arc::new(self.pool());
+        }
+        listener
+    }
+
+    /// A plan with that listener alone.
+    pub(crate) fn plan(&self, generation: u64, socket: SocketKey) -> Plan {
+        let mut plan = plan(generation, &[self.listener(socket)]);
+        plan.prepared = self.prepared.map(|_| 100);
+        plan
+    }
 }
 
 /// A listener named after its port, so that metrics of one test are told apart from those of another.

@@ -55,7 +55,7 @@ fn read(bytes: &[u8], cuts: &[usize]) -> Result<Option<Greeting>, BadHello> {
     Ok(None)
 }
 
-fn name(outcome: Result<Option<Greeting>, BadHello>) -> Option<Box<str>> {
+fn name(outcome: Result<Option<Greeting>, BadHello>) -> Option<Arc<str>> {
     outcome.expect("a good hello").expect("a whole hello").hello.name
 }
 

@@ -1,16 +1,22 @@
 //! Every pair of state and event, against tables written out by hand.
 
+use guideway_model::plan::Why;
+
 use super::*;
 
 const FIRST: Attempt = Attempt {
     entry: 4,
+    first: 4,
     number: 1,
     sources_tried: 0,
+    why: Why::Table,
 };
 const SECOND: Attempt = Attempt {
     entry: 2,
+    first: 4,
     number: 2,
     sources_tried: 0,
+    why: Why::Redispatch,
 };
 
 const HALVES: [Half; 7] = [

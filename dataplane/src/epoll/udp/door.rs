@@ -1,7 +1,5 @@
 //! The sockets that clients send datagrams to, and where what comes in goes.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -41,8 +39,6 @@ pub(super) struct FlowLane {
     pub(super) datagrams: Rc<DatagramTally>,
     pub(super) census: Arc<Census>,
     pub(super) limits: Limits,
-    /// Entries of the pool by address; made when the first flow of an older plan asks for its own.
-    entries: OnceCell<BTreeMap<SocketAddr, u16>>,
 }
 
 impl FlowLane {
@@ -86,7 +82,6 @@ impl FlowLane {
             },
             lane,
             limits,
-            entries: OnceCell::new(),
         })
     }
 
@@ -96,17 +91,10 @@ impl FlowLane {
         self.lane.tally.names == older.lane.tally.names && id(self).is_some() && id(self) == id(older)
     }
 
-    /// The entry of an endpoint; `None` if the pool has it no more.
-    pub(super) fn entry(&self, address: SocketAddr) -> Option<u16> {
-        let entries = self.entries.get_or_init(|| {
-            let entries = self.lane.pool().map_or(&[][..], |pool| &pool.entries);
-            let endpoints = entries.iter().zip(0u16..).filter_map(|(entry, place)| match entry {
-                Entry::Endpoint { address, .. } => Some((*address, place)),
-                Entry::Reject { .. } => None,
-            });
-            endpoints.collect()
-        });
-        entries.get(&address).copied()
+    /// The entry of an endpoint that flows may stay with; `None` if the pool has it no more.
+    pub(super) fn serving(&self, address: SocketAddr) -> Option<u16> {
+        let pool = self.lane.pool()?;
+        pool.entry(address).filter(|entry| pool.serves(*entry))
     }
 
     /// How flows to an entry end.

@@ -17,7 +17,8 @@ use crate::core::slab::Key;
 use crate::core::wheel::Link;
 use crate::epoll::token::Token;
 use crate::epoll::udp::door::FlowLane;
-use crate::epoll::udp::record::Record;
+use crate::epoll::udp::record::{Pin, Record};
+use crate::lane::First;
 use crate::metrics::tally::EndpointTally;
 use crate::shared::Admission;
 use crate::sockets;
@@ -33,8 +34,12 @@ struct Dialed {
     lease: Lease,
 }
 
-/// A flow's choice hash with the attempt to begin with.
-type Chosen = (u64, Attempt);
+/// Where a flow goes first.
+struct Chosen {
+    /// The hash that chose.
+    hash: u64,
+    first: First,
+}
 
 impl Flows {
     /// The flow that datagrams belong to, found or opened; `None` if they went another way.
@@ -62,12 +67,17 @@ impl Flows {
     }
 
     /// Ends a flow.
-    pub(super) fn close(&mut self, key: Key, reason: CloseReason) {
+    pub(in crate::epoll) fn close(&mut self, key: Key, reason: CloseReason) {
+        self.tell_closed(key, reason);
         self.wheel.disarm(&mut self.records, key.index);
         let Some(record) = self.records.remove(key) else { return };
         self.table.remove(record.hash, key.index);
         self.ledger.closed(&record, reason);
-        drop(record.socket);
+        // The flows of a node that stops go on through others, which find them by their pins.
+        if reason != CloseReason::NodeShutdown {
+            self.unpin(&record);
+        }
+        drop((record.socket, record.held));
         // Whoever gets the port next can have it: its socket is closed.
         self.shared.udp.ports.release(record.endpoint.address, record.lease);
         self.forget(&record.lane, record.id, record.hash);
@@ -150,21 +160,25 @@ impl Flows {
         hash: u64,
         chosen: Option<Chosen>,
     ) -> Result<Key, CloseReason> {
-        let (choice, attempt) = match chosen {
+        let now = self.ledger.now;
+        let chosen = match chosen {
             Some(chosen) => chosen,
             None => {
-                let (choice, attempt) = lane.lane.choose(arrival.id.client());
-                (choice, attempt?)
+                let (hash, first) = lane.lane.choose(arrival.id.client(), &self.shared, now);
+                Chosen { hash, first: first? }
             }
         };
-        let dialed = match self.dial(&lane, choice, hash, attempt) {
+        let First { attempt, mut held } = chosen.first;
+        let dialed = match self.dial(&lane, chosen.hash, hash, attempt) {
             Ok(dialed) => dialed,
             Err((tries, reason)) => {
                 self.ledger.failed(&lane, arrival.id, tries, reason);
                 return Err(reason);
             }
         };
-        let now = self.ledger.now;
+        if let Some(held) = &mut held {
+            held.settle(dialed.endpoint.address, dialed.attempt.number > 1, now);
+        }
         let mut flow = Flow::open(lane.terms(dialed.attempt.entry, &self.shared), now);
         flow.on(Event::Datagrams(arrival.datagrams()), now);
         let deadline = flow.deadline();
@@ -186,9 +200,13 @@ impl Flows {
             singly: [false; 2],
             together: false,
             round: self.round.wrapping_sub(2),
+            pin: Pin::None,
+            held,
         });
         self.table.insert(hash, key.index);
         self.wheel.arm(&mut self.records, key.index, deadline);
+        self.pin_opened(key);
+        self.tell_opened(key);
         if let Some(record) = self.records.get(key) {
             self.ledger.opened(record);
             let token = EventData::new_u64(Token::Flow(key).encode());
@@ -242,7 +260,7 @@ impl Flows {
     fn choose_anew(&mut self, arrival: &Arrival, key: Key, choice: Choice) -> Option<Key> {
         let record = self.records.get(key)?;
         let (lane, hash) = (&record.lane.lane, record.hash);
-        let (choice_hash, first) = lane.choose(arrival.id.client());
+        let (choice_hash, first) = lane.choose(arrival.id.client(), &self.shared, self.ledger.now);
         let next = match choice {
             Choice::Anew => None,
             Choice::Next => {
@@ -250,15 +268,23 @@ impl Flows {
                 lane.next(choice_hash, record.attempt, ConnectFailure::Refused, sources, u8::MAX)
             }
         };
-        let chosen = next.or(first.ok());
+        let chosen = match (first, next) {
+            (Ok(first), Some(attempt)) => Some(First { attempt, ..first }),
+            (Err(_), Some(attempt)) => Some(First { attempt, held: None }),
+            (first, None) => first.ok(),
+        };
         let address = |attempt: Attempt| -> Option<SocketAddr> { selection::address(lane.pool()?, attempt.entry) };
-        if chosen.and_then(address) == Some(record.endpoint.address) {
+        if chosen.as_ref().and_then(|first| address(first.attempt)) == Some(record.endpoint.address) {
             let record = self.records.get_mut(key)?;
             record.flow.on(Event::Kept, self.ledger.now);
             return self.meet(arrival);
         }
         self.close(key, CloseReason::EndpointGone);
-        self.meet_new(arrival, hash, chosen.map(|attempt| (choice_hash, attempt)))
+        let chosen = chosen.map(|first| Chosen {
+            hash: choice_hash,
+            first,
+        });
+        self.meet_new(arrival, hash, chosen)
     }
 
     fn forget(&self, lane: &FlowLane, id: FlowId, hash: u64) {

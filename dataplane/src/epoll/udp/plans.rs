@@ -24,18 +24,26 @@ impl Flows {
     /// Takes a plan over: each door learns where its datagrams go now, and those without a listener are closed. Flows
     /// learn of it with their next datagram, and the quiet ones a few each round.
     pub(in crate::epoll) fn adopt(&mut self, plan: &Arc<Plan>) {
+        let mut changed = false;
         for index in 0..self.doors.slots() {
             let Some(key) = self.doors.key(index) else { continue };
             let Some(door) = self.doors.get_mut(key) else { continue };
             match listener(plan, door.listener) {
                 Some(listener) => {
-                    door.lane = FlowLane::of(&self.shared, door.listener, listener, plan.seed, Some(&door.lane));
+                    let lane = FlowLane::of(&self.shared, door.listener, listener, plan.seed, Some(&door.lane));
+                    changed |= !Rc::ptr_eq(&lane, &door.lane);
+                    door.lane = lane;
                 }
-                None => drop(self.doors.remove(key)),
+                None => {
+                    changed = true;
+                    drop(self.doors.remove(key));
+                }
             }
         }
         self.plan = Some(Arc::clone(plan));
-        self.sweep = (!self.records.is_empty()).then_some(0);
+        if changed {
+            self.sweep = (!self.records.is_empty()).then_some(0);
+        }
     }
 
     /// Receives on these sockets from here on.
@@ -111,13 +119,16 @@ impl Flows {
             }
             return false;
         };
+        let pinned = record.pinned();
         record.lane = Rc::clone(lane);
-        match lane.entry(record.endpoint.address) {
+        match lane.serving(record.endpoint.address) {
             Some(entry) => {
                 record.flow.on(Event::Restored, now);
+                // Where the first try went has no place of its own under the new plan.
+                record.attempt.first = if record.attempt.number == 1 { entry } else { u16::MAX };
                 record.attempt.entry = entry;
                 if record.flow.set_terms(lane.terms(entry, &self.shared)) {
-                    let deadline = record.flow.deadline();
+                    let deadline = record.next_look();
                     self.wheel.disarm(&mut self.records, key.index);
                     self.wheel.arm(&mut self.records, key.index, deadline);
                 }
@@ -126,6 +137,7 @@ impl Flows {
                 record.flow.on(Event::Removed, now);
             }
         }
+        self.pin_again(key, pinned);
         true
     }
 }

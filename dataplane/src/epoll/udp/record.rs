@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use crate::affinity::Held;
 use crate::core::flow::Flow;
 use crate::core::flow_id::FlowId;
 use crate::core::selection::Attempt;
@@ -39,6 +40,20 @@ pub(super) struct Record {
     pub(super) together: bool,
     /// The round in which its socket was last ready.
     pub(super) round: u32,
+    pub(super) pin: Pin,
+    /// Its part in the affinity entry of its client, in pools that have those.
+    pub(super) held: Option<Box<Held>>,
+}
+
+/// Whether a flow needs a pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pin {
+    /// The tables agree with it.
+    None,
+    /// It was redispatched, and is looked at when it has lived for a while.
+    Later,
+    /// A table would send it elsewhere; that is on record.
+    Needed,
 }
 
 impl Links for Slab<Record> {

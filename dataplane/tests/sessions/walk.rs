@@ -1,0 +1,289 @@
+//! Which pins are needed while tables change, and when everything has been looked at for that.
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use guideway_model::node::SocketKey;
+use guideway_model::pin::PinKey;
+use guideway_model::plan::Pool;
+
+use crate::bed::datagrams::{Gate, Mirror, Server, client, client_on, mirror};
+use crate::bed::endpoint::Endpoint;
+use crate::bed::plans::Phases;
+use crate::bed::{Bed, ENGINES, Port, config, dial, eventually, read_exactly};
+use crate::pins::{by_table, client_ip};
+
+fn key(pool: &Pool, socket: SocketKey, client: &UdpSocket) -> PinKey {
+    pool.pin_key(pool.flow_key(socket, client.local_addr().expect("address")))
+}
+
+fn keys(bed: &Bed) -> BTreeSet<PinKey> {
+    bed.plane.pin_needs().into_iter().map(|(key, _)| key).collect()
+}
+
+/// Those of the clients that two pools would send to different endpoints.
+fn moving(clients: &[UdpSocket], socket: SocketKey, one: &Pool, other: &Pool) -> BTreeSet<PinKey> {
+    let differs = |client: &&UdpSocket| {
+        let name = client.local_addr().expect("address");
+        by_table(one, socket, name) != by_table(other, socket, name)
+    };
+    let clients = clients.iter().filter(differs);
+    clients.map(|client| key(one, socket, client)).collect()
+}
+
+#[test]
+fn needs_are_the_flows_that_two_tables_disagree_on() {
+    for engine in ENGINES {
+        let servers: Vec<Server> = (0..3).map(|_| Server::reflecting()).collect();
+        let shares: Vec<_> = servers.iter().map(Server::share).collect();
+        let gate = Gate::reserve();
+        let bed = Bed::start(config(engine));
+        let old = Phases {
+            active: &shares[..2],
+            ..Phases::default()
+        };
+        let both = Phases {
+            prepared: Some(&shares),
+            ..old.clone()
+        };
+        let new = Phases {
+            active: &shares,
+            ..Phases::default()
+        };
+        bed.activate(old.plan(1, gate.key()));
+        bed.wait_bound();
+        assert_eq!(bed.plane.walked(), None);
+        let mut clients: Vec<UdpSocket> = (0..200).map(|_| client()).collect();
+        let seen: Vec<Mirror> = clients.iter().map(|client| mirror(client, gate.address())).collect();
+        assert_eq!((keys(&bed), bed.times_pins_needed()), (BTreeSet::new(), 0));
+        bed.prepare(both.plan(2, gate.key()));
+        let expected = moving(&clients, gate.key(), &old.pool(), &new.pool());
+        assert!((30..110).contains(&expected.len()));
+        assert_eq!(keys(&bed), expected);
+        bed.wait_pins_needed(0);
+        let mut told = Vec::new();
+        while told.len() < expected.len() {
+            told.extend(bed.plane.pin_changes(20));
+        }
+        assert!(
+            told.iter()
+                .all(|(key, endpoint)| expected.contains(key) && endpoint.is_some())
+        );
+        assert_eq!(bed.plane.pin_changes(20), []);
+        // A flow that begins between the two is needed as it is made.
+        clients.extend((0..100).map(|_| client()));
+        let more: Vec<Mirror> = clients[200..]
+            .iter()
+            .map(|client| mirror(client, gate.address()))
+            .collect();
+        let expected = moving(&clients, gate.key(), &old.pool(), &new.pool());
+        assert_eq!(keys(&bed), expected);
+        bed.wait_pins_needed(1);
+        // The new table is active: the same flows differ from it, and all stay where they are.
+        bed.activate(new.plan(3, gate.key()));
+        assert_eq!(bed.plane.walked(), None);
+        for (client, seen) in clients.iter().zip(seen.iter().chain(&more)) {
+            assert_eq!(&mirror(client, gate.address()), seen);
+        }
+        assert_eq!(keys(&bed), expected);
+        // And with the old one back, none differs.
+        bed.activate(old.plan(4, gate.key()));
+        eventually("needs to end", || {
+            let left = keys(&bed).len();
+            if left == 0 { Ok(()) } else { Err(format!("{left} left")) }
+        });
+        let changes = bed.plane.pin_changes(1000);
+        assert!(changes.iter().all(|(_, endpoint)| endpoint.is_none()) && !changes.is_empty());
+    }
+}
+
+#[test]
+fn a_need_ends_with_its_flow() {
+    for engine in ENGINES {
+        let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
+        let shares: Vec<_> = servers.iter().map(Server::share).collect();
+        let gate = Gate::reserve();
+        let mut config = config(engine);
+        config.udp_idle_timeout = Duration::from_secs(2);
+        let bed = Bed::start(config);
+        let phases = Phases {
+            active: &shares[..1],
+            prepared: Some(&shares),
+            ..Phases::default()
+        };
+        bed.prepare(phases.plan(1, gate.key()));
+        bed.wait_bound();
+        let clients: Vec<UdpSocket> = (0..50).map(|_| client()).collect();
+        for client in &clients {
+            mirror(client, gate.address());
+        }
+        assert!(!keys(&bed).is_empty());
+        bed.wait_sessions(0);
+        assert_eq!(keys(&bed), BTreeSet::new());
+        assert!(
+            bed.plane
+                .pin_changes(100)
+                .iter()
+                .all(|(_, endpoint)| endpoint.is_none())
+        );
+    }
+}
+
+/// A client that dials two addresses of a node has two flows with one key.
+#[test]
+fn two_flows_with_one_key_are_one_need_that_ends_with_the_second() {
+    for engine in ENGINES {
+        let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
+        let shares: Vec<_> = servers.iter().map(Server::share).collect();
+        let gate = Gate::reserve();
+        let mut second = gate.key();
+        let other: SocketAddr = ([127, 0, 0, 3], gate.port()).into();
+        second.address = guideway_model::node::BindAddress::Exactly(other.ip());
+        let bed = Bed::start(config(engine));
+        let phases = Phases {
+            active: &shares[..1],
+            prepared: Some(&shares),
+            ..Phases::default()
+        };
+        let with = |generation, sockets: &[SocketKey]| {
+            let listeners: Vec<_> = sockets.iter().map(|socket| phases.listener(*socket)).collect();
+            let mut plan = crate::bed::plans::plan(generation, &listeners);
+            plan.prepared = Some(100);
+            plan
+        };
+        bed.prepare(with(1, &[gate.key(), second]));
+        bed.wait_bound();
+        let clients: Vec<UdpSocket> = (0..20).map(|_| client()).collect();
+        for client in &clients {
+            mirror(client, gate.address());
+            mirror(client, other);
+        }
+        let needs = keys(&bed);
+        assert!(!needs.is_empty());
+        assert_eq!(bed.plane.figures().flows, 40);
+        bed.activate(with(2, &[gate.key()]));
+        bed.wait_sessions(20);
+        assert_eq!(keys(&bed), needs);
+        bed.activate(with(3, &[]));
+        bed.wait_sessions(0);
+        assert_eq!(keys(&bed), BTreeSet::new());
+    }
+}
+
+/// One walk for each plan with a prepared generation, and not before the last flow and the last entry.
+#[test]
+fn the_walk_is_over_when_everything_was_looked_at() {
+    const CLIENTS: usize = 1500;
+    for engine in ENGINES {
+        let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
+        let shares: Vec<_> = servers.iter().map(Server::share).collect();
+        let gate = Gate::reserve();
+        let bed = Bed::start(config(engine));
+        let old = Phases {
+            active: &shares[..1],
+            ..Phases::default()
+        };
+        let both = Phases {
+            prepared: Some(&shares),
+            ..old.clone()
+        };
+        let new = Phases {
+            active: &shares,
+            ..Phases::default()
+        };
+        bed.activate(old.plan(1, gate.key()));
+        bed.wait_bound();
+        // Several slices of flows on each thread.
+        let clients: Vec<UdpSocket> = (0..CLIENTS).map(|_| client()).collect();
+        for client in &clients {
+            mirror(client, gate.address());
+        }
+        let expected = moving(&clients, gate.key(), &old.pool(), &new.pool());
+        for generation in 2..8 {
+            bed.prepare(both.plan(generation, gate.key()));
+            assert_eq!(keys(&bed), expected);
+            assert_eq!(bed.walks(100), usize::try_from(generation).expect("few") - 1);
+        }
+    }
+}
+
+#[test]
+fn the_entries_of_client_ip_affinity_need_pins_and_its_flows_do_not() {
+    for engine in ENGINES {
+        let endpoints = [Endpoint::named("1"), Endpoint::named("2")];
+        let shares = endpoints.each_ref().map(Endpoint::share);
+        let (bed, port) = (Bed::start(config(engine)), Port::reserve());
+        let socket = port.loopback_key();
+        let local: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let affinity = client_ip(Duration::from_secs(60));
+        let whole = Phases {
+            active: &shares,
+            affinity,
+            ..Phases::default()
+        };
+        // The old table has the other of the two, so this client would move.
+        let next = by_table(&whole.pool(), socket, local);
+        let old: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.address() != next).collect();
+        let shares_before = [old[0].share()];
+        let before = Phases {
+            active: &shares_before,
+            affinity,
+            ..Phases::default()
+        };
+        bed.activate(before.plan(1, socket));
+        bed.wait_bound();
+        let streams: Vec<_> = (0..5).map(|_| dial(port.address())).collect();
+        let words: BTreeSet<Vec<u8>> = streams.iter().map(|stream| read_exactly(stream, 1)).collect();
+        assert_eq!((words.len(), keys(&bed).len()), (1, 0));
+        let both = Phases {
+            prepared: Some(&shares),
+            ..before
+        };
+        bed.prepare(both.plan(2, socket));
+        let pool = both.pool();
+        let expected = (pool.pin_key(pool.flow_key(socket, local)), old[0].address());
+        assert_eq!(bed.plane.pin_needs(), [expected]);
+        // Its sessions are over; the entry is remembered, and needed.
+        drop(streams);
+        bed.wait_sessions(0);
+        bed.activate(whole.plan(3, socket));
+        assert_eq!(BTreeSet::from([read_exactly(&dial(port.address()), 1)]), words);
+        assert_eq!(bed.plane.pin_needs(), [expected]);
+    }
+}
+
+#[test]
+fn nothing_is_needed_in_a_steady_state() {
+    const FLOWS: u16 = 10_000;
+    for engine in ENGINES {
+        let servers: Vec<Server> = (0..3).map(|_| Server::reflecting()).collect();
+        let shares: Vec<_> = servers.iter().map(Server::share).collect();
+        let gate = Gate::reserve();
+        let mut config = config(engine);
+        config.max_sessions = Some(usize::from(FLOWS));
+        let bed = Bed::start(config);
+        let phases = Phases {
+            active: &shares,
+            ..Phases::default()
+        };
+        bed.activate(phases.plan(1, gate.key()));
+        bed.wait_bound();
+        let mut open: Vec<UdpSocket> = Vec::new();
+        for number in 0..FLOWS {
+            if open.len() == 500 {
+                open.clear();
+            }
+            // A port that is used again on the same address would be the same flow again.
+            let [_, block] = (number / 500 + 1).to_be_bytes();
+            let client = client_on([127, 0, block, 1].into());
+            mirror(&client, gate.address());
+            open.push(client);
+            if number % 1000 == 0 {
+                assert_eq!(bed.plane.pin_changes(10), []);
+            }
+        }
+        assert_eq!(bed.plane.figures().flows, u64::from(FLOWS));
+        assert_eq!((bed.plane.pin_needs(), bed.times_pins_needed()), (Vec::new(), 0));
+    }
+}
