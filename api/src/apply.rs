@@ -19,7 +19,7 @@ use crate::resource::api_version;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::write::{answer_object, stored, submit};
+use crate::write::{answer_object, answer_written, stored, submit};
 
 /// What is applied, read and checked.
 struct Request<'a> {
@@ -62,7 +62,7 @@ pub(crate) async fn apply(
         };
         match submit(server, planned.command, parameters.dry_run).await {
             Err(status) if status.is_conflict() || status.is_already_exists() => {}
-            result => return Ok(answer_object(target, planned.code, &result?, &planned.warnings)),
+            result => return Ok(answer_written(target, planned.code, &result?, planned.warnings)),
         }
     }
     Err(Status::too_many_requests(format!(

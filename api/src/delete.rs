@@ -1,22 +1,25 @@
 //! `DELETE` on an object and on a collection.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use guideway_model::meta::Uid;
+use guideway_model::meta::{ObjectMeta, Uid};
 use guideway_model::object::{FieldValidation, ObjectKey};
-use guideway_model::{Command, Kind, Object, State};
+use guideway_model::{Command, Kind, Object};
 use serde_json::{Value, json};
 
 use crate::answer;
 use crate::body::Payload;
-use crate::candidate::{Preconditions, parse_version};
+use crate::candidate::{Preconditions, check_preconditions, parse_version};
 use crate::list::list_metadata;
 use crate::query::{Freshness, Parameters};
+use crate::rehearsal::Rehearsal;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::write::{answer_object, object_of, rehearse, submit};
+use crate::write::{answer_written, submit};
 
 /// Deletes of one collection on their way at once.
 const CONCURRENT_DELETES: usize = 32;
@@ -24,8 +27,10 @@ const CONCURRENT_DELETES: usize = 32;
 /// `DeleteOptions`, from body and query.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeleteOptions {
-    preconditions: Preconditions,
-    dry_run: bool,
+    /// What the client believes to be there.
+    pub(crate) preconditions: Preconditions,
+    /// Everything but the delete itself.
+    pub(crate) dry_run: bool,
 }
 
 impl DeleteOptions {
@@ -62,6 +67,15 @@ impl DeleteOptions {
         options.preconditions.uid = preconditions["uid"].as_str().map(|uid| Uid(uid.to_owned()));
         Ok(options)
     }
+
+    /// Refuses to delete an object of a computed resource, which has no versions, if another one is meant.
+    pub(crate) fn check_computed(&self, target: &Target, uid: &str) -> Result<(), Status> {
+        let meta = ObjectMeta {
+            uid: Uid(uid.to_owned()),
+            ..ObjectMeta::default()
+        };
+        check_preconditions(target, &self.preconditions, &meta)
+    }
 }
 
 fn check_policy(policy: Option<&str>) -> Result<(), Status> {
@@ -87,9 +101,11 @@ pub(crate) async fn delete(
     };
     let deleted = submit(server, command, options.dry_run).await?;
     if target.resource.answers_delete_with_object() {
-        return Ok(answer_object(target, StatusCode::OK, &deleted, &[]));
+        return Ok(answer_written(target, StatusCode::OK, &deleted, Vec::new()));
     }
-    Ok(answer::json(StatusCode::OK, &success(target, &deleted)))
+    let mut response = answer::json(StatusCode::OK, &success(target, &deleted.object));
+    answer::warn(&mut response, &deleted.warnings);
+    Ok(response)
 }
 
 /// Answers `DELETE` on a collection: every selected object, each deleted unless it has been replaced meanwhile.
@@ -107,16 +123,19 @@ pub(crate) async fn delete_collection(
         .filter(|object| selector.matches(object.meta()))
         .map(|object| (object.key(), object.meta().uid.clone()))
         .collect();
+    let mut warnings = Vec::new();
     let mut gone: Vec<Object> = if options.dry_run {
-        let mut copy = State::clone(&state);
-        selected
-            .into_iter()
-            .map(|(key, uid)| object_of(rehearse(&mut copy, delete_command(key, uid))))
-            .collect::<Result<_, _>>()?
+        let mut rehearsal = Rehearsal::begin(Arc::clone(&state));
+        let commands = selected.into_iter().map(|(key, uid)| delete_command(key, uid));
+        let gone = commands
+            .map(|command| rehearsal.apply(command))
+            .collect::<Result<_, _>>()?;
+        warnings = rehearsal.warnings(server).await?;
+        gone
     } else {
         stream::iter(selected.into_iter().map(|(key, uid)| async move {
             match submit(server, delete_command(key, uid), false).await {
-                Ok(object) => Ok(Some(object)),
+                Ok(written) => Ok(Some(written.object)),
                 Err(status) if status.is_conflict() || status.code() == StatusCode::NOT_FOUND => Ok(None),
                 Err(status) => Err(status),
             }
@@ -130,7 +149,9 @@ pub(crate) async fn delete_collection(
     let items = gone.iter().map(|object| object.encode(target.version)).collect();
     let version = server.state(Freshness::Local).await?.revision();
     let list = target.view.list(target, list_metadata(version, None), items);
-    Ok(answer::json(StatusCode::OK, &list))
+    let mut response = answer::json(StatusCode::OK, &list);
+    answer::warn(&mut response, &warnings);
+    Ok(response)
 }
 
 fn delete_command(key: ObjectKey, uid: Uid) -> Command {

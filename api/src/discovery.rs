@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use serde_json::{Map, Value, json};
 
-use crate::resource::{Resource, STATUS_VERBS, Verb, api_version};
+use crate::resource::{Resource, STATUS_VERBS, Source, Verb, api_version};
 use crate::status::Status;
 
 /// Content type of aggregated discovery; clients look for these very parameters.
@@ -183,6 +183,10 @@ fn group_entry(group: &str) -> Value {
 
 /// What `kubectl get all` and `kubectl get gateway-api` show.
 fn categories(resource: &Resource) -> &'static [&'static str] {
+    // What comes and goes by the thousand is shown only to those who ask for it.
+    if !matches!(resource.source, Source::Stored(_)) {
+        return &[];
+    }
     match (resource.group, resource.namespaced) {
         ("gateway.networking.k8s.io", true) => &["all", "gateway-api"],
         ("gateway.networking.k8s.io", false) => &["gateway-api"],

@@ -76,6 +76,10 @@ fn status(node: &NodeView) -> Value {
         set("appliedIndex", Value::from(figures.applied_index));
         set("sessions", Value::from(figures.sessions));
         set("planGeneration", Value::from(figures.plan_generation));
+        set("activeGeneration", Value::from(figures.active_generation));
+        if let Some(prepared) = figures.prepared_generation {
+            set("preparedGeneration", Value::from(prepared));
+        }
     }
     set("conditions", json!([ready(node)]));
     Value::Object(status)

@@ -3,7 +3,7 @@
 //! kubectl looks into the `PATCH` operations for `fieldValidation` before it trusts this server to validate, into their
 //! content types before it sends a strategic merge patch, and into the schemas for `explain`.
 
-mod node;
+mod computed;
 mod operations;
 mod schemas;
 

@@ -19,7 +19,7 @@ use crate::resource::Resource;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::write::{answer_object, stored, submit};
+use crate::write::{answer_object, answer_written, stored, submit};
 
 pub(crate) use merge_keys::{Field, Merging, fields_of};
 
@@ -82,7 +82,7 @@ pub(crate) async fn patch(
         };
         match submit(server, command, parameters.dry_run).await {
             Err(status) if status.is_conflict() => {}
-            result => return Ok(answer_object(target, StatusCode::OK, &result?, &warnings)),
+            result => return Ok(answer_written(target, StatusCode::OK, &result?, warnings)),
         }
     }
     Err(Status::too_many_requests(format!(

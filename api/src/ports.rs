@@ -7,8 +7,12 @@ use guideway_model::state::Applied;
 use guideway_model::{Command, Outcome};
 use tokio::sync::watch;
 
+mod sessions;
+
+pub use sessions::{ClosedSessions, FoundSessions, NodeSilent, SessionImpact, Sessions, TriedChange};
+
 /// The cluster as one node sees it.
-pub trait Cluster: Send + Sync + 'static {
+pub trait Cluster: Sessions {
     /// The newest applied state of this node. Watches and local reads (`resourceVersion=0`) are served from it.
     fn watch(&self) -> watch::Receiver<Applied>;
 

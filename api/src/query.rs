@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, Uri};
+use guideway_model::meta::ObjectMeta;
 use guideway_model::object::FieldValidation;
 
 use crate::attribution;
@@ -117,7 +118,7 @@ impl Parameters {
     /// Parameters of a list.
     pub(crate) fn list(&self) -> Result<ListParameters, Status> {
         let continue_token = self.get("continue").map(str::to_owned);
-        let limit = self.number::<usize>("limit")?.filter(|limit| *limit > 0);
+        let limit = self.limit()?;
         let freshness = match (self.freshness()?, self.get("resourceVersionMatch")) {
             (_, Some(_)) if continue_token.is_some() => {
                 return Err(Status::bad_request(
@@ -233,6 +234,18 @@ impl Parameters {
             self.get("fieldSelector").unwrap_or_default(),
         )
         .map_err(|error| Status::bad_request(error.to_string()))
+    }
+
+    /// `limit`; 0 is none.
+    pub(crate) fn limit(&self) -> Result<Option<usize>, Status> {
+        Ok(self.number::<usize>("limit")?.filter(|limit| *limit > 0))
+    }
+
+    /// Whether `labelSelector` selects objects that have no labels.
+    pub(crate) fn selects_unlabelled(&self) -> Result<bool, Status> {
+        let selector = Selector::parse(self.get("labelSelector").unwrap_or_default(), "");
+        let selector = selector.map_err(|error| Status::bad_request(error.to_string()))?;
+        Ok(selector.matches(&ObjectMeta::default()))
     }
 
     fn flag(&self, name: &str) -> Result<bool, Status> {

@@ -18,7 +18,7 @@ use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
 use crate::view::View;
-use crate::{list, nodes, patch, watch, write};
+use crate::{computed, list, patch, watch, write};
 
 /// Answers a request on `rest` under a group and version, in time, and counts it.
 pub(crate) async fn serve(
@@ -73,13 +73,8 @@ async fn handle(server: &Server, plan: Plan, request: Request) -> Result<Respons
     } = plan;
     let kind = match target.resource.source {
         Source::Stored(kind) => kind,
-        Source::Nodes => {
-            let _permit = server.admit_request()?;
-            return match verb {
-                Verb::Get => nodes::get(server, &target).await,
-                // Node has no other verbs.
-                _ => nodes::list(server, &target, &parameters).await,
-            };
+        Source::Computed(source) => {
+            return computed::handle(server, &target, (source, verb), &parameters, request).await;
         }
     };
     if verb == Verb::Watch {

@@ -1,4 +1,4 @@
-//! What the API serves: the stored kinds, and `Node`, which is computed when it is read.
+//! What the API serves: the stored kinds, and those that are computed when they are asked for.
 
 use guideway_model::Kind;
 
@@ -32,8 +32,21 @@ pub(crate) struct Resource {
 pub(crate) enum Source {
     /// The replicated state.
     Stored(Kind),
-    /// The members, asked when the list is read.
-    Nodes,
+    /// Computed when it is asked for.
+    Computed(Computed),
+}
+
+/// A resource that is computed when it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Computed {
+    /// The members.
+    Node,
+    /// What the data planes carry.
+    Session,
+    /// The pins of the state.
+    Pin,
+    /// Where one client would go.
+    RouteReview,
 }
 
 /// What a request does, in Kubernetes' words.
@@ -57,18 +70,33 @@ pub(crate) enum Verb {
     DeleteCollection,
 }
 
-const NODE: Resource = Resource {
-    group: "guideway.dev",
-    version: "v1alpha1",
-    accepted_versions: &[],
-    name: "Node",
-    plural: "nodes",
-    singular: "node",
-    short_names: &["no"],
-    namespaced: false,
-    has_status: false,
-    source: Source::Nodes,
-};
+const fn computed(
+    source: Computed,
+    name: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+    short_names: &'static [&'static str],
+) -> Resource {
+    Resource {
+        group: "guideway.dev",
+        version: "v1alpha1",
+        accepted_versions: &[],
+        name,
+        plural,
+        singular,
+        short_names,
+        namespaced: !matches!(source, Computed::Node),
+        has_status: false,
+        source: Source::Computed(source),
+    }
+}
+
+const COMPUTED: [Resource; 4] = [
+    computed(Computed::Node, "Node", "nodes", "node", &["no"]),
+    computed(Computed::Session, "Session", "sessions", "session", &[]),
+    computed(Computed::Pin, "Pin", "pins", "pin", &[]),
+    computed(Computed::RouteReview, "RouteReview", "routereviews", "routereview", &[]),
+];
 
 const STORED_VERBS: &[Verb] = &[
     Verb::Create,
@@ -81,7 +109,9 @@ const STORED_VERBS: &[Verb] = &[
     Verb::Watch,
 ];
 
-const COMPUTED_VERBS: &[Verb] = &[Verb::Get, Verb::List];
+const READ_VERBS: &[Verb] = &[Verb::Get, Verb::List];
+const REVIEW_VERBS: &[Verb] = &[Verb::Create];
+const SESSION_VERBS: &[Verb] = &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List];
 
 /// What works on `/status`.
 pub(crate) const STATUS_VERBS: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
@@ -89,7 +119,7 @@ pub(crate) const STATUS_VERBS: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update]
 impl Resource {
     /// Every resource, grouped by API group.
     pub(crate) fn all() -> impl Iterator<Item = Resource> {
-        Kind::all().map(Resource::stored).chain([NODE])
+        Kind::all().map(Resource::stored).chain(COMPUTED)
     }
 
     /// The row of a stored kind.
@@ -125,8 +155,15 @@ impl Resource {
     pub(crate) fn verbs(&self) -> &'static [Verb] {
         match self.source {
             Source::Stored(_) => STORED_VERBS,
-            Source::Nodes => COMPUTED_VERBS,
+            Source::Computed(Computed::Node | Computed::Pin) => READ_VERBS,
+            Source::Computed(Computed::Session) => SESSION_VERBS,
+            Source::Computed(Computed::RouteReview) => REVIEW_VERBS,
         }
+    }
+
+    /// Whether it can be listed and not followed.
+    pub(crate) fn is_read_without_watch(&self) -> bool {
+        self.verbs().contains(&Verb::List) && !self.verbs().contains(&Verb::Watch)
     }
 
     /// `services` or `gateways.gateway.networking.k8s.io`: how messages call the resource.

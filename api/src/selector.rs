@@ -6,7 +6,7 @@ mod labels;
 use guideway_model::meta::ObjectMeta;
 
 use fields::FieldSelector;
-pub(crate) use fields::FieldSelectorError;
+pub(crate) use fields::{FieldSelectorError, FieldTerm, split_unescaped, terms};
 use labels::LabelSelector;
 pub(crate) use labels::LabelSelectorError;
 

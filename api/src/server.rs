@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use guideway_model::State;
 use guideway_model::object::ObjectKey;
-use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::failure::not_read;
 use crate::limits::Limits;
@@ -17,6 +17,10 @@ use crate::status::Status;
 /// Locks that spread the objects being patched; two objects may share one, which costs only time.
 const TURNS: usize = 64;
 
+/// Changes that are tried at once; further ones wait. Each may build the tables of every pool that it touches, which is
+/// work for a core and must leave the others to the data plane.
+const REHEARSALS: usize = 1;
+
 /// Shared by all requests of one router.
 pub(crate) struct Server {
     /// The cluster.
@@ -28,6 +32,7 @@ pub(crate) struct Server {
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     turns: Vec<Mutex<()>>,
+    rehearsals: Semaphore,
 }
 
 impl Server {
@@ -38,6 +43,7 @@ impl Server {
             version: options.version,
             requests: Arc::new(Semaphore::new(options.limits.requests)),
             watches: Arc::new(Semaphore::new(options.limits.watches)),
+            rehearsals: Semaphore::new(REHEARSALS),
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
             limits: options.limits,
         }
@@ -76,6 +82,12 @@ impl Server {
                 hash.wrapping_mul(31).wrapping_add(usize::from(byte))
             });
         self.turns[spread % TURNS].lock().await
+    }
+
+    /// Waits for the turn to compile plans for a change that is only tried, within the time of the request.
+    pub(crate) async fn rehearsal_turn(&self) -> Result<SemaphorePermit<'_>, Status> {
+        let turn = self.rehearsals.acquire().await;
+        turn.map_err(|_closed| Status::unavailable("this node shuts down"))
     }
 
     /// The state that a read wants.

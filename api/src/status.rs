@@ -91,6 +91,19 @@ impl Status {
         status
     }
 
+    /// 405: objects of this resource come and go without a version, so there is nothing to follow them by.
+    pub(crate) fn not_watched(resource: &Resource) -> Status {
+        Status::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            format!(
+                "{} cannot be watched: they are computed when they are asked for; list them again instead",
+                resource.qualified()
+            ),
+        )
+        .about(resource.group, resource.plural, "")
+    }
+
     /// 406: the client takes nothing that is made here.
     pub(crate) fn not_acceptable(accept: &str) -> Status {
         Status::new(
@@ -315,7 +328,6 @@ impl Status {
     }
 
     /// What went wrong, for people.
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.0.message
     }

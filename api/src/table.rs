@@ -5,6 +5,7 @@
 mod age;
 mod cells;
 mod kinds;
+mod live;
 
 use serde_json::{Value, json};
 

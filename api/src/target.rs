@@ -72,6 +72,9 @@ impl Target {
 
     /// What a method does here; 405 if nothing.
     pub(crate) fn verb(&self, method: &Method, watch: bool, path: &str) -> Result<Verb, Status> {
+        if watch && method == Method::GET && !self.status && self.resource.is_read_without_watch() {
+            return Err(Status::not_watched(&self.resource));
+        }
         let verb = match (method.as_str(), self.name.is_some()) {
             ("GET", _) if watch => Some(Verb::Watch),
             ("GET", true) => Some(Verb::Get),
@@ -191,7 +194,7 @@ mod tests {
             let found = found.as_ref().map(|target| {
                 let kind = match target.resource.source {
                     crate::resource::Source::Stored(kind) => kind,
-                    crate::resource::Source::Nodes => panic!("{path}"),
+                    crate::resource::Source::Computed(_) => panic!("{path}"),
                 };
                 (kind, target.namespace.as_deref(), target.name.as_deref(), target.status)
             });
@@ -227,7 +230,19 @@ mod tests {
                 false,
                 "GET, PUT, PATCH",
             ),
-            ("guideway.dev|v1alpha1|nodes", Method::GET, true, "GET"),
+            ("guideway.dev|v1alpha1|sessions", Method::DELETE, false, "GET"),
+            (
+                "guideway.dev|v1alpha1|namespaces/a/sessions",
+                Method::POST,
+                false,
+                "GET, DELETE",
+            ),
+            (
+                "guideway.dev|v1alpha1|namespaces/a/pins/b",
+                Method::DELETE,
+                false,
+                "GET",
+            ),
             ("guideway.dev|v1alpha1|nodes/one", Method::DELETE, false, "GET"),
         ] {
             let status = verb(path, method, watch).expect_err(path);

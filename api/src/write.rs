@@ -7,7 +7,7 @@ use axum::http::{Response, StatusCode};
 use guideway_model::command::Part;
 use guideway_model::meta::Uid;
 use guideway_model::object::ObjectKey;
-use guideway_model::{Command, Kind, Object, Outcome, Proposal, State};
+use guideway_model::{Command, Kind, Object, Outcome, State};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use crate::candidate::{self, Preconditions, metadata_text};
 use crate::failure::{not_committed, refused};
 use crate::patch::TRIES;
 use crate::query::{Freshness, WriteParameters};
+use crate::rehearsal::Rehearsal;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
@@ -69,7 +70,7 @@ pub(crate) async fn create(
             (result, _) => break result?,
         }
     };
-    Ok(answer_object(target, StatusCode::CREATED, &created, &warnings))
+    Ok(answer_written(target, StatusCode::CREATED, &created, warnings))
 }
 
 /// Answers `PUT` on an object or its status.
@@ -108,7 +109,7 @@ pub(crate) async fn update(
         match submit(server, command, parameters.dry_run).await {
             // Who owns what was worked out from a version that is no longer there.
             Err(status) if status.is_conflict() && preconditions.version.is_none() => {}
-            result => return Ok(answer_object(target, StatusCode::OK, &result?, &warnings)),
+            result => return Ok(answer_written(target, StatusCode::OK, &result?, warnings)),
         }
     }
     Err(Status::too_many_requests(format!(
@@ -130,22 +131,30 @@ async fn seen_state(server: &Server, key: &ObjectKey, seen: &Preconditions) -> R
     server.state(Freshness::Linearizable).await
 }
 
-/// Has the cluster carry a command out, or tries it on a copy of the present state; gives the object as it then is.
-pub(crate) async fn submit(server: &Server, command: Command, dry_run: bool) -> Result<Object, Status> {
-    let outcome = if dry_run {
-        let present = server.state(Freshness::Linearizable).await?;
-        rehearse(&mut State::clone(&present), command)
-    } else {
-        let committed = server.cluster.propose(command).await;
-        committed.map_err(|failure| not_committed(&failure))?.outcome
-    };
-    object_of(outcome)
+/// What a write gave.
+pub(crate) struct Written {
+    /// The object as it then is.
+    pub(crate) object: Object,
+    /// Of a write that was only tried: what it would do to the traffic.
+    pub(crate) warnings: Vec<String>,
 }
 
-/// Applies a command to a state that nobody else sees.
-pub(crate) fn rehearse(state: &mut State, command: Command) -> Outcome {
-    let time = state.time();
-    state.apply(Proposal { time, command })
+/// Has the cluster carry a command out, or tries it on a copy of the present state.
+pub(crate) async fn submit(server: &Server, command: Command, dry_run: bool) -> Result<Written, Status> {
+    if dry_run {
+        let mut rehearsal = Rehearsal::begin(server.state(Freshness::Linearizable).await?);
+        let object = rehearsal.apply(command)?;
+        return Ok(Written {
+            object,
+            warnings: rehearsal.warnings(server).await?,
+        });
+    }
+    let committed = server.cluster.propose(command).await;
+    let outcome = committed.map_err(|failure| not_committed(&failure))?.outcome;
+    Ok(Written {
+        object: object_of(outcome)?,
+        warnings: Vec::new(),
+    })
 }
 
 /// The object in an outcome, or the refusal as a `Status`.
@@ -164,6 +173,17 @@ pub(crate) fn stored<'a>(state: &'a State, target: &Target, key: &ObjectKey) -> 
     state
         .get(key)
         .ok_or_else(|| Status::not_found(&target.resource, &key.name))
+}
+
+/// What was written as the answer, with the warnings that came before.
+pub(crate) fn answer_written(
+    target: &Target,
+    code: StatusCode,
+    written: &Written,
+    mut warnings: Vec<String>,
+) -> Response<Body> {
+    warnings.extend_from_slice(&written.warnings);
+    answer_object(target, code, &written.object, &warnings)
 }
 
 /// An object as the answer, with warnings.

@@ -7,6 +7,7 @@ mod client;
 #[expect(dead_code, reason = "this target needs only a part of the cluster")]
 mod cluster;
 #[path = "rest/manifests.rs"]
+#[expect(dead_code, reason = "this target needs only a part of the manifests")]
 mod manifests;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::openapi::schemas::component_name;
 use crate::patch;
-use crate::resource::{Resource, STATUS_VERBS, Verb};
+use crate::resource::{Computed, Resource, STATUS_VERBS, Source, Verb};
 
 /// Adds the paths of one resource, `prefix` being such as `apis/discovery.k8s.io/v1`.
 pub(super) fn add(resource: &Resource, version: &str, prefix: &str, paths: &mut Map<String, Value>) {
@@ -26,7 +26,8 @@ pub(super) fn add(resource: &Resource, version: &str, prefix: &str, paths: &mut 
     let on_collection = only(verbs, &[Verb::List, Verb::Create, Verb::DeleteCollection]);
     add(collection.clone(), &on_collection, resource.namespaced, false);
     let on_object = only(verbs, &[Verb::Get, Verb::Update, Verb::Patch, Verb::Delete]);
-    add(format!("{collection}/{{name}}"), &on_object, resource.namespaced, true);
+    let object = format!("{collection}/{{name}}");
+    add(object.clone(), &on_object, resource.namespaced, true);
     if resource.has_status {
         add(
             format!("{collection}/{{name}}/status"),
@@ -34,6 +35,9 @@ pub(super) fn add(resource: &Resource, version: &str, prefix: &str, paths: &mut 
             resource.namespaced,
             true,
         );
+    }
+    if on_object.is_empty() {
+        paths.insert(object, operations.refused_patch());
     }
 }
 
@@ -61,6 +65,16 @@ impl Operations<'_> {
         Value::Object(item)
     }
 
+    /// The path of an object that is only ever created. kubectl creates nothing of a kind for which it finds no `PATCH`
+    /// operation that says who validates, so the one that is refused is described too.
+    fn refused_patch(&self) -> Value {
+        let mut item = self.path_item(&[Verb::Patch], self.resource.namespaced, true);
+        item["patch"]["responses"] = json!({
+            "405": { "description": "Objects of this kind are only created; nothing is kept that could be changed." },
+        });
+        item
+    }
+
     fn operation(&self, verb: Verb) -> Value {
         let name = component_name(self.resource, self.version);
         let object = json!({ "$ref": format!("#/components/schemas/{name}") });
@@ -72,7 +86,7 @@ impl Operations<'_> {
         let code = if verb == Verb::Create { "201" } else { "200" };
         let mut operation = json!({
             "tags": [self.resource.plural],
-            "parameters": parameters(verb),
+            "parameters": self.parameters(verb),
             "responses": {
                 code: { "description": "Done", "content": { "application/json": { "schema": answer } } },
             },
@@ -87,6 +101,16 @@ impl Operations<'_> {
             operation["requestBody"] = json!({ "required": verb != Verb::Delete, "content": content });
         }
         operation
+    }
+
+    fn parameters(&self, verb: Verb) -> Vec<Value> {
+        let selects = matches!(verb, Verb::List | Verb::DeleteCollection);
+        let own: &[Parameter] = match self.resource.source {
+            Source::Computed(Computed::Session) if selects => SESSION,
+            Source::Computed(_) | Source::Stored(_) => &[],
+        };
+        let own = own.iter().map(described);
+        parameters(verb).into_iter().chain(own).collect()
     }
 
     fn request_content(&self, verb: Verb, object: &Value) -> Option<Map<String, Value>> {
@@ -124,11 +148,42 @@ fn action(verb: Verb) -> &'static str {
     }
 }
 
+/// Name, type and description of a parameter of the query.
+type Parameter = (&'static str, &'static str, &'static str);
+
+const STRING: &str = "string";
+const INTEGER: &str = "integer";
+const BOOLEAN: &str = "boolean";
+
+/// What selects and sorts sessions besides their fields.
+const SESSION: &[Parameter] = &[
+    ("clientCIDR", STRING, "Only sessions of clients in this network."),
+    (
+        "minAge",
+        STRING,
+        "Only sessions accepted longer ago than this, such as 5m.",
+    ),
+    ("maxAge", STRING, "Only sessions accepted less long ago than this."),
+    ("minIdle", STRING, "Only sessions silent for longer than this."),
+    ("maxIdle", STRING, "Only sessions silent for less than this."),
+    (
+        "minBytes",
+        STRING,
+        "Only sessions with more bytes than this both ways, such as 4Mi.",
+    ),
+    (
+        "sortBy",
+        STRING,
+        "name, age, idle, bytes, rate, client or endpoint; with - before it the greatest come first.",
+    ),
+];
+
+fn described((name, kind, text): &Parameter) -> Value {
+    json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind, "uniqueItems": true } })
+}
+
 fn parameters(verb: Verb) -> Vec<Value> {
-    const STRING: &str = "string";
-    const INTEGER: &str = "integer";
-    const BOOLEAN: &str = "boolean";
-    const WRITE: &[(&str, &str, &str)] = &[
+    const WRITE: &[Parameter] = &[
         (
             "dryRun",
             STRING,
@@ -145,12 +200,16 @@ fn parameters(verb: Verb) -> Vec<Value> {
             "What happens to unknown and duplicate fields: Strict refuses, Warn (default) warns, Ignore drops them.",
         ),
     ];
-    const FORCE: &[(&str, &str, &str)] = &[("force", BOOLEAN, "An apply takes fields from other managers.")];
-    const SELECT: &[(&str, &str, &str)] = &[
+    const FORCE: &[Parameter] = &[("force", BOOLEAN, "An apply takes fields from other managers.")];
+    const SELECT: &[Parameter] = &[
         ("labelSelector", STRING, "Only objects with these labels."),
-        ("fieldSelector", STRING, "metadata.name and metadata.namespace."),
+        (
+            "fieldSelector",
+            STRING,
+            "Only objects with these fields: metadata.name, metadata.namespace, and those that docs/api.md names.",
+        ),
     ];
-    const LIST: &[(&str, &str, &str)] = &[
+    const LIST: &[Parameter] = &[
         ("limit", INTEGER, "Most objects in one answer."),
         ("continue", STRING, "Token of the answer before."),
         (
@@ -164,12 +223,12 @@ fn parameters(verb: Verb) -> Vec<Value> {
         ("sendInitialEvents", BOOLEAN, "Begin a watch with every object."),
         ("timeoutSeconds", INTEGER, "Longest life of a watch."),
     ];
-    const READ: &[(&str, &str, &str)] = &[(
+    const READ: &[Parameter] = &[(
         "resourceVersion",
         STRING,
         "Unset: linearizable; 0: what this node has; else at least this version.",
     )];
-    const DELETE: &[(&str, &str, &str)] = &[
+    const DELETE: &[Parameter] = &[
         (
             "dryRun",
             STRING,
@@ -178,7 +237,7 @@ fn parameters(verb: Verb) -> Vec<Value> {
         ("propagationPolicy", STRING, "Accepted; nothing here has dependents."),
         ("gracePeriodSeconds", INTEGER, "Accepted; deletes are immediate."),
     ];
-    let tables: &[&[(&str, &str, &str)]] = match verb {
+    let tables: &[&[Parameter]] = match verb {
         Verb::Get => &[READ],
         Verb::List | Verb::Watch => &[SELECT, LIST],
         Verb::Create | Verb::Update => &[WRITE],
@@ -186,11 +245,5 @@ fn parameters(verb: Verb) -> Vec<Value> {
         Verb::Delete => &[DELETE],
         Verb::DeleteCollection => &[SELECT, DELETE],
     };
-    tables
-        .iter()
-        .flat_map(|table| table.iter())
-        .map(|(name, kind, text)| {
-            json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind, "uniqueItems": true } })
-        })
-        .collect()
+    tables.iter().flat_map(|table| table.iter()).map(described).collect()
 }

@@ -3,7 +3,7 @@
 use guideway_model::schema;
 use serde_json::{Map, Value, json};
 
-use super::node;
+use super::computed;
 use crate::patch::{Field, Merging, fields_of};
 use crate::resource::{Resource, Source};
 
@@ -13,18 +13,19 @@ const REFERENCE: &str = "#/components/schemas/";
 pub(super) fn component_name(resource: &Resource, version: &str) -> String {
     match resource.source {
         Source::Stored(kind) => schema::component_name(kind, version),
-        Source::Nodes => node::COMPONENT.to_owned(),
+        Source::Computed(_) => computed::component_name(resource),
     }
 }
 
 /// Adds the components of one resource.
 pub(super) fn add(resource: &Resource, version: &str, schemas: &mut Map<String, Value>) {
-    let own = match resource.source {
-        Source::Stored(kind) => schema::openapi_as(kind, version),
-        Source::Nodes => node::schemas(),
-    };
-    if let Value::Object(own) = own {
-        schemas.extend(own);
+    match resource.source {
+        Source::Stored(kind) => {
+            if let Value::Object(own) = schema::openapi_as(kind, version) {
+                schemas.extend(own);
+            }
+        }
+        Source::Computed(source) => schemas.extend(computed::schemas(resource, source)),
     }
     let name = component_name(resource, version);
     if resource.takes_strategic_merge() {

@@ -83,8 +83,9 @@ pub(crate) fn fields_of(resource: &Resource) -> &'static [Field] {
             | Kind::BackendTlsPolicy
             | Kind::Backend
             | Kind::ClientTrafficPolicy
-            | Kind::BackendTrafficPolicy,
+            | Kind::BackendTrafficPolicy
+            | Kind::Drain,
         )
-        | Source::Nodes => &[METADATA],
+        | Source::Computed(_) => &[METADATA],
     }
 }

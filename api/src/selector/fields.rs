@@ -2,6 +2,9 @@
 
 use guideway_model::meta::ObjectMeta;
 
+/// Characters of a client's text that a message repeats.
+const LONGEST_NAMED: usize = 200;
+
 /// Terms that must all hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FieldSelector(Vec<Term>);
@@ -13,6 +16,17 @@ struct Term {
     value: String,
 }
 
+/// One term, of whatever field; the kinds that are computed have fields of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldTerm {
+    /// Path of the field.
+    pub(crate) field: String,
+    /// Whether the field must have the value, or must not.
+    pub(crate) equal: bool,
+    /// The value, without escapes.
+    pub(crate) value: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Field {
     Name,
@@ -22,11 +36,13 @@ enum Field {
 /// A field selector that cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FieldSelectorError {
-    /// Only names can be selected by field.
-    #[error("field label not supported: {field:?}; supported are metadata.name and metadata.namespace")]
+    /// Objects of the kind cannot be selected by this field.
+    #[error("field label not supported: {field:?}; supported are {supported}")]
     Unsupported {
         /// What was asked for.
         field: String,
+        /// What could have been.
+        supported: String,
     },
     /// Not `field=value`.
     #[error("{term:?} is not of the form field=value, field==value or field!=value")]
@@ -38,10 +54,15 @@ pub(crate) enum FieldSelectorError {
 
 impl FieldSelector {
     pub(super) fn parse(text: &str) -> Result<FieldSelector, FieldSelectorError> {
-        split_unescaped(text)
-            .map(parse_term)
-            .collect::<Result<_, _>>()
-            .map(FieldSelector)
+        let terms = terms(text, &["metadata.name", "metadata.namespace"])?.into_iter();
+        let term = |FieldTerm { field, equal, value }| {
+            let field = match field.as_str() {
+                "metadata.name" => Field::Name,
+                _ => Field::Namespace,
+            };
+            Term { field, equal, value }
+        };
+        Ok(FieldSelector(terms.map(term).collect()))
     }
 
     pub(super) fn require_name(&mut self, name: &str) {
@@ -63,8 +84,22 @@ impl FieldSelector {
     }
 }
 
-fn parse_term(term: &str) -> Result<Term, FieldSelectorError> {
-    let syntax = || FieldSelectorError::Syntax { term: term.to_owned() };
+/// The terms of a selector for a kind that can be selected by the fields `supported`.
+pub(crate) fn terms(text: &str, supported: &[&str]) -> Result<Vec<FieldTerm>, FieldSelectorError> {
+    let terms = split_unescaped(text).map(parse_term).collect::<Result<Vec<_>, _>>()?;
+    match terms.iter().find(|term| !supported.contains(&term.field.as_str())) {
+        Some(term) => Err(FieldSelectorError::Unsupported {
+            field: term.field.chars().take(LONGEST_NAMED).collect(),
+            supported: enumerated(supported),
+        }),
+        None => Ok(terms),
+    }
+}
+
+fn parse_term(term: &str) -> Result<FieldTerm, FieldSelectorError> {
+    let syntax = || FieldSelectorError::Syntax {
+        term: term.chars().take(LONGEST_NAMED).collect(),
+    };
     let at = term.find(['=', '!']).ok_or_else(syntax)?;
     let (field, rest) = term.split_at(at);
     let (equal, value) = match rest {
@@ -73,21 +108,24 @@ fn parse_term(term: &str) -> Result<Term, FieldSelectorError> {
         rest if rest.starts_with('=') => (true, &rest[1..]),
         _ => return Err(syntax()),
     };
-    let field = match field.trim() {
-        "metadata.name" => Field::Name,
-        "metadata.namespace" => Field::Namespace,
-        other => {
-            return Err(FieldSelectorError::Unsupported {
-                field: other.to_owned(),
-            });
-        }
-    };
-    let value = unescape(value).ok_or_else(syntax)?;
-    Ok(Term { field, equal, value })
+    Ok(FieldTerm {
+        field: field.trim().to_owned(),
+        equal,
+        value: unescape(value).ok_or_else(syntax)?,
+    })
+}
+
+/// `a, b and c`
+fn enumerated(words: &[&str]) -> String {
+    match words {
+        [] => "none".to_owned(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
 }
 
 /// Terms between commas; `\,` is part of a value.
-fn split_unescaped(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split_unescaped(text: &str) -> impl Iterator<Item = &str> {
     let mut escaped = false;
     text.split(move |character| {
         let splits = character == ',' && !escaped;

@@ -25,6 +25,25 @@ pub(super) fn age(object: &Value) -> Value {
     }))
 }
 
+/// Time until the moment at a pointer, `passed` behind it; `absent` if there is none.
+pub(super) fn until(object: &Value, pointer: &str, absent: &str) -> Value {
+    let moment = object.pointer(pointer).cloned().unwrap_or_default();
+    let moment: Option<Timestamp> = serde_json::from_value(moment).ok();
+    let left = moment.map(|moment| u64::try_from(moment.unix_seconds.saturating_sub(now().unix_seconds)));
+    Value::from(match left {
+        None => absent.to_owned(),
+        Some(Ok(seconds)) => human(seconds),
+        Some(Err(_)) => "passed".to_owned(),
+    })
+}
+
+/// `host:port`, with brackets where they are needed.
+pub(super) fn socket(host: &Value, port: &Value) -> String {
+    let host = plain(host);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    format!("{host}:{}", plain(port))
+}
+
 /// Text at a pointer; empty if absent.
 pub(super) fn text(object: &Value, pointer: &str) -> Value {
     match object.pointer(pointer) {

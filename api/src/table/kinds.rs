@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::cells::{age, agreed, all, condition, few, items, name, plain, port, reference, text};
-use super::{CellType, Column};
+use super::cells::{age, agreed, all, condition, few, items, name, plain, port, reference, socket, text};
+use super::{CellType, Column, live};
 use crate::resource::Resource;
 
 /// The columns of a resource; of kinds without a table here, name and age.
@@ -22,13 +22,17 @@ pub(super) fn columns(resource: &Resource) -> &'static [Column] {
         ("gateway.networking.k8s.io", "ReferenceGrant") => REFERENCE_GRANT,
         ("gateway.networking.k8s.io", "BackendTLSPolicy") => BACKEND_TLS_POLICY,
         ("guideway.dev", "Backend") => BACKEND,
+        ("guideway.dev", "Drain") => live::DRAIN,
         ("guideway.dev", "Node") => NODE,
+        ("guideway.dev", "Pin") => live::PIN,
+        ("guideway.dev", "RouteReview") => live::ROUTE_REVIEW,
+        ("guideway.dev", "Session") => live::SESSION,
         ("guideway.dev", "ClientTrafficPolicy" | "BackendTrafficPolicy") => POLICY,
         _ => PLAIN,
     }
 }
 
-const fn column(name: &'static str, description: &'static str, cell: fn(&Value) -> Value) -> Column {
+pub(super) const fn column(name: &'static str, description: &'static str, cell: fn(&Value) -> Value) -> Column {
     Column {
         name,
         kind: CellType::Text,
@@ -45,18 +49,18 @@ const fn number(name: &'static str, description: &'static str, cell: fn(&Value) 
     }
 }
 
-const fn wide(name: &'static str, description: &'static str, cell: fn(&Value) -> Value) -> Column {
+pub(super) const fn wide(name: &'static str, description: &'static str, cell: fn(&Value) -> Value) -> Column {
     Column {
         wide: true,
         ..column(name, description, cell)
     }
 }
 
-const NAME: Column = Column {
+pub(super) const NAME: Column = Column {
     kind: CellType::Name,
     ..column("Name", "Name of the object, unique in its kind and namespace.", name)
 };
-const AGE: Column = column("Age", "Time since the object was created.", age);
+pub(super) const AGE: Column = column("Age", "Time since the object was created.", age);
 const ACCEPTED: Column = column("Accepted", "Whether it is valid and in use.", |object| {
     condition(object, "/status/conditions", "Accepted")
 });
@@ -239,11 +243,7 @@ static BACKEND: &[Column] = &[
     NAME,
     column("Endpoints", "Where connections can go.", |object| {
         let endpoints = items(object, "/spec/endpoints");
-        few(endpoints.map(|endpoint| {
-            let host = plain(endpoint.get("ip").unwrap_or(&endpoint["hostname"]));
-            let host = if host.contains(':') { format!("[{host}]") } else { host };
-            format!("{host}:{}", plain(&endpoint["port"]))
-        }))
+        few(endpoints.map(|endpoint| socket(endpoint.get("ip").unwrap_or(&endpoint["hostname"]), &endpoint["port"])))
     }),
     ACCEPTED,
     AGE,

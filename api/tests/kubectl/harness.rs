@@ -158,12 +158,7 @@ impl Kubectl {
         let cluster = &self.server.cluster;
         let node = NodeId(1);
         let incarnation = Incarnation(1);
-        let facts = cluster.state().node(node).expect("the only node").facts.clone();
-        cluster.apply(Change::NodeUp {
-            node,
-            incarnation,
-            facts,
-        });
+        cluster.start_node(node, incarnation);
         let socket = SocketKey {
             protocol: Protocol::Tcp,
             address: BindAddress::NodeDefault,

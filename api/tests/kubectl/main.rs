@@ -6,4 +6,5 @@ mod cluster;
 mod everyday;
 mod harness;
 mod server_side;
+mod sessions;
 mod views;

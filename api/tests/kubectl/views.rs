@@ -53,6 +53,10 @@ async fn explain_names_fields() {
         ("gateway.spec.listeners", "protocol\t"),
         ("backend.spec", "endpoints\t"),
         ("nodes.status", "role\t<string>"),
+        ("sessions.spec", "endpoint\t<string>"),
+        ("sessions.status.tcp.client", "rttUs\t<integer>"),
+        ("routereviews.spec", "withObject\t<Object>"),
+        ("pins.spec", "holders\t<[]"),
     ] {
         let text = kubectl.ok(&["explain", field]).await;
         assert!(text.contains(part), "{field}: {text}");
@@ -122,5 +126,13 @@ async fn every_kind_is_listed_explained_and_has_a_table() {
         );
     }
     let resources = kubectl.ok(&["api-resources", "-o", "name"]).await;
-    assert_eq!(resources.lines().count(), Kind::all().count() + 1, "{resources}");
+    let computed = ["nodes", "sessions", "pins", "routereviews"];
+    for name in computed {
+        assert!(resources.contains(&format!("{name}.guideway.dev\n")), "{resources}");
+    }
+    assert_eq!(
+        resources.lines().count(),
+        Kind::all().count() + computed.len(),
+        "{resources}"
+    );
 }

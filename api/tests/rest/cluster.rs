@@ -1,17 +1,25 @@
 //! A cluster of one that keeps its state in memory: the real state and the real server, without a log under them.
 
+#[path = "live.rs"]
+pub(crate) mod live;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use guideway_api::ports::{Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
+use guideway_api::ports::{
+    ClosedSessions, Cluster, Committed, FoundSessions, NodeSilent, ProposeFailure, ReadFailure, ReadinessCheck,
+    SessionImpact, Sessions, TriedChange,
+};
 use guideway_api::{Limits, Options, router, serve};
 use guideway_model::meta::{Uid, UnixMillis};
 use guideway_model::node::{NodeFacts, NodeFigures, NodeView, Role};
+use guideway_model::session::{SessionDetail, SessionId, SessionQuery};
 use guideway_model::state::Applied;
-use guideway_model::{Command, NodeId, Proposal, State};
+use guideway_model::{Command, Incarnation, NodeId, Plan, Proposal, State};
+use live::LiveSessions;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -27,6 +35,8 @@ pub(crate) struct MemoryCluster {
     pub(crate) hangs: watch::Sender<bool>,
     /// What `/readyz` sees.
     pub(crate) readiness: Mutex<Vec<ReadinessCheck>>,
+    /// What its data planes carry.
+    pub(crate) live: LiveSessions,
 }
 
 impl MemoryCluster {
@@ -40,20 +50,13 @@ impl MemoryCluster {
                 name: "caught-up",
                 result: Ok(()),
             }]),
+            live: LiveSessions::default(),
         };
         cluster.apply(Command::InitCluster {
             cluster: Uid("cluster".to_owned()),
             hash_seed: [7; 16],
             uids: [Uid("namespace".to_owned()), Uid("class".to_owned())],
-            node: NodeFacts {
-                name: "one".to_owned(),
-                peer_address: "127.0.0.1:7000".to_owned(),
-                api_url: "http://127.0.0.1:7001".to_owned(),
-                metrics_url: "http://127.0.0.1:7002/metrics".to_owned(),
-                data_address: Some([127, 0, 0, 1].into()),
-                version: "0.1.0".to_owned(),
-                level: 1,
-            },
+            node: facts("one"),
         });
         cluster
     }
@@ -79,8 +82,35 @@ impl MemoryCluster {
         committed.expect("applied")
     }
 
+    /// One more member, which never starts.
+    pub(crate) fn join(&self, name: &str) {
+        self.apply(Command::JoinNode { node: facts(name) });
+    }
+
+    /// A node has started.
+    pub(crate) fn start_node(&self, node: NodeId, incarnation: Incarnation) {
+        let facts = self.state().node(node).expect("a member").facts.clone();
+        self.apply(Command::NodeUp {
+            node,
+            incarnation,
+            facts,
+        });
+    }
+
     pub(crate) fn state(&self) -> Arc<State> {
         Arc::clone(&self.applied.borrow().state)
+    }
+}
+
+fn facts(name: &str) -> NodeFacts {
+    NodeFacts {
+        name: name.to_owned(),
+        peer_address: "127.0.0.1:7000".to_owned(),
+        api_url: "http://127.0.0.1:7001".to_owned(),
+        metrics_url: "http://127.0.0.1:7002/metrics".to_owned(),
+        data_address: Some([127, 0, 0, 1].into()),
+        version: "0.1.0".to_owned(),
+        level: State::LEVEL,
     }
 }
 
@@ -122,6 +152,8 @@ impl Cluster for MemoryCluster {
                     applied_index: applied.index,
                     sessions: 3,
                     plan_generation: 1,
+                    active_generation: 1,
+                    prepared_generation: None,
                 }),
             };
             applied.state.nodes().map(view).collect()
@@ -131,6 +163,28 @@ impl Cluster for MemoryCluster {
 
     fn readiness(&self) -> Vec<ReadinessCheck> {
         self.readiness.lock().expect("lock").clone()
+    }
+}
+
+impl Sessions for MemoryCluster {
+    fn sessions(&self, query: SessionQuery) -> BoxFuture<'_, FoundSessions> {
+        async move { self.live.page(&query) }.boxed()
+    }
+
+    fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionDetail>, NodeSilent>> {
+        async move { self.live.session(id) }.boxed()
+    }
+
+    fn close_sessions(&self, ids: Vec<SessionId>) -> BoxFuture<'_, ClosedSessions> {
+        async move { self.live.close(&ids) }.boxed()
+    }
+
+    fn impact(&self, change: Arc<TriedChange>) -> BoxFuture<'_, SessionImpact> {
+        async move { self.live.impact(change) }.boxed()
+    }
+
+    fn plan(&self) -> Option<Arc<Plan>> {
+        None
     }
 }
 

@@ -66,7 +66,16 @@ async fn resources_list_only_what_works() {
         ]
     );
     let own = client.get("/apis/guideway.dev/v1alpha1").await.expect(200);
-    assert!(rows(&own).contains(&("nodes".to_owned(), json!(["get", "list"]))));
+    for (name, verbs) in [
+        ("nodes", json!(["get", "list"])),
+        ("pins", json!(["get", "list"])),
+        ("sessions", json!(["delete", "deletecollection", "get", "list"])),
+        ("routereviews", json!(["create"])),
+        ("drains", all.clone()),
+        ("drains/status", status.clone()),
+    ] {
+        assert!(rows(&own).contains(&(name.to_owned(), verbs)), "{name}: {own}");
+    }
     let old = client.get("/apis/gateway.networking.k8s.io/v1alpha2").await.expect(200);
     let old = rows(&old);
     for row in [("tcproutes".to_owned(), all), ("tcproutes/status".to_owned(), status)] {

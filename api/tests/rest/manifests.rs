@@ -30,3 +30,30 @@ pub(crate) fn gateway(name: &str) -> Value {
         },
     })
 }
+
+/// Endpoints as `address:port`.
+pub(crate) fn backend(name: &str, endpoints: &[&str]) -> Value {
+    let endpoints = endpoints.iter().map(|endpoint| {
+        let (ip, port) = endpoint.rsplit_once(':').expect("a port");
+        json!({ "ip": ip, "port": port.parse::<u16>().expect("a port") })
+    });
+    json!({
+        "apiVersion": "guideway.dev/v1alpha1",
+        "kind": "Backend",
+        "metadata": { "name": name },
+        "spec": { "endpoints": endpoints.collect::<Vec<_>>() },
+    })
+}
+
+/// A route from the listener `main` of the Gateway `edge` to a Backend.
+pub(crate) fn route(kind: &str, name: &str, backend: &str) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": kind,
+        "metadata": { "name": name },
+        "spec": {
+            "parentRefs": [{ "name": "edge", "sectionName": "main" }],
+            "rules": [{ "backendRefs": [{ "group": "guideway.dev", "kind": "Backend", "name": backend }] }],
+        },
+    })
+}

@@ -1,0 +1,51 @@
+//! Requests on resources that are computed when they are asked for.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+
+use crate::body::Payload;
+use crate::delete::DeleteOptions;
+use crate::query::Parameters;
+use crate::resource::{Computed, Verb};
+use crate::server::Server;
+use crate::status::Status;
+use crate::target::Target;
+use crate::{nodes, pins, reviews, sessions};
+
+/// Answers a request.
+pub(crate) async fn handle(
+    server: &Server,
+    target: &Target,
+    (source, verb): (Computed, Verb),
+    parameters: &Parameters,
+    request: Request,
+) -> Result<Response<Body>, Status> {
+    let _permit = server.admit_request()?;
+    let (head, body) = request.into_parts();
+    let payload = Payload::read(&head.headers, body, server.limits.body_bytes).await?;
+    match (source, verb) {
+        (Computed::Node, Verb::Get) => nodes::get(server, target).await,
+        (Computed::Node, Verb::List) => nodes::list(server, target, parameters).await,
+        (Computed::Pin, Verb::Get) => pins::get(server, target, parameters).await,
+        (Computed::Pin, Verb::List) => pins::list(server, target, parameters).await,
+        (Computed::Session, Verb::Get) => sessions::get(server, target).await,
+        (Computed::Session, Verb::List) => sessions::list(server, target, parameters).await,
+        (Computed::Session, Verb::Delete) => {
+            let options = DeleteOptions::read(parameters, &payload)?;
+            sessions::delete(server, target, options).await
+        }
+        (Computed::Session, Verb::DeleteCollection) => {
+            let options = DeleteOptions::read(parameters, &payload)?;
+            sessions::delete_collection(server, target, parameters, options).await
+        }
+        (Computed::RouteReview, Verb::Create) => {
+            reviews::create(server, target, &parameters.write(&head.headers)?, &payload).await
+        }
+        _ => Err(Status::internal(format!(
+            "{} was let through on {}, which does not take it",
+            verb.as_str(),
+            target.resource.qualified()
+        ))),
+    }
+}

@@ -1,0 +1,92 @@
+//! Schemas of the resources that are computed, which no stored type describes.
+
+mod node;
+mod pin;
+mod review;
+mod session;
+
+use serde_json::{Map, Value, json};
+
+use crate::resource::{Computed, Resource};
+
+/// Begins the name of every component here.
+const PREFIX: &str = "dev.guideway.v1alpha1.";
+
+/// Name of the component that describes a resource's objects.
+pub(super) fn component_name(resource: &Resource) -> String {
+    format!("{PREFIX}{}", resource.name)
+}
+
+/// The components of a resource.
+pub(super) fn schemas(resource: &Resource, source: Computed) -> Map<String, Value> {
+    let (description, parts) = match source {
+        Computed::Node => node::parts_of(),
+        Computed::Session => session::parts_of(),
+        Computed::Pin => pin::parts_of(),
+        Computed::RouteReview => review::parts_of(),
+    };
+    let mut properties = Map::from_iter([
+        (
+            "apiVersion".to_owned(),
+            text("Group and version of the object's schema."),
+        ),
+        ("kind".to_owned(), text("Kind of the object.")),
+        (
+            "metadata".to_owned(),
+            json!({
+                "description": "Name and identity.",
+                "allOf": [{ "$ref": format!("#/components/schemas/{PREFIX}ObjectMeta") }],
+            }),
+        ),
+    ]);
+    properties.extend(parts);
+    let root = json!({
+        "description": description,
+        "type": "object",
+        "properties": properties,
+        "x-kubernetes-group-version-kind": [{
+            "group": resource.group,
+            "version": resource.version,
+            "kind": resource.name,
+        }],
+    });
+    Map::from_iter([(component_name(resource), root)])
+}
+
+/// What a schema of this module is: a description of the object, and its parts below `metadata`.
+type Parts = (&'static str, Map<String, Value>);
+
+fn parts<const COUNT: usize>(fields: [(&str, Value); COUNT]) -> Map<String, Value> {
+    fields
+        .into_iter()
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .collect()
+}
+
+fn object<const COUNT: usize>(description: &str, fields: [(&str, Value); COUNT]) -> Value {
+    json!({ "description": description, "type": "object", "properties": parts(fields) })
+}
+
+fn list(description: &str, items: Value) -> Value {
+    json!({ "description": description, "type": "array", "items": items })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "description": description, "type": "string" })
+}
+
+fn one_of(description: &str, values: &[&str]) -> Value {
+    json!({ "description": description, "type": "string", "enum": values })
+}
+
+fn time(description: &str) -> Value {
+    json!({ "description": description, "type": "string", "format": "date-time" })
+}
+
+fn boolean(description: &str) -> Value {
+    json!({ "description": description, "type": "boolean" })
+}
+
+fn integer(description: &str) -> Value {
+    json!({ "description": description, "type": "integer", "format": "int64" })
+}
