@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guideway_consensus::Consensus;
-use guideway_dataplane::{DataPlane, Observer};
+use guideway_dataplane::DataPlane;
 use guideway_model::node::{BindResult, NodeRecord, SocketKey};
 use guideway_model::state::Applied;
 use guideway_model::{Command, Incarnation, Outcome};
@@ -25,26 +25,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// How long a committed report may take to be applied here before the comparison is made anew.
 const APPLY_WAIT: Duration = Duration::from_secs(2);
-
-/// Wakes the task when the data plane's sockets change; the number only has to differ.
-pub(crate) struct BindsChanged(watch::Sender<u64>);
-
-impl BindsChanged {
-    pub(crate) fn new() -> (BindsChanged, watch::Receiver<u64>) {
-        let (sender, receiver) = watch::channel(0);
-        (BindsChanged(sender), receiver)
-    }
-}
-
-impl Observer for BindsChanged {
-    fn binds_changed(&self, _binds: &BTreeMap<SocketKey, BindResult>) {
-        self.0.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    fn plan_active(&self, generation: u64) {
-        tracing::debug!(generation, "plan active on every relay thread");
-    }
-}
 
 /// What the task works with.
 pub(crate) struct BindReporter {

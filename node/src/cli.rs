@@ -11,7 +11,7 @@ use clap_complete::Shell;
 
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
-use crate::{membership, reference, run, status};
+use crate::{membership, reference, run, sessions, status};
 use answer::print;
 use exit::Failure;
 
@@ -49,6 +49,8 @@ enum Command {
     Join(JoinArgs),
     /// Show the nodes of the cluster, and listeners with problems
     Status(StatusArgs),
+    /// Show and close live sessions of the whole cluster
+    Sessions(Box<SessionsArgs>),
     /// Run a cluster on this machine to play with; Ctrl-C removes it
     Demo(DemoOptions),
     /// Check a configuration and print what is in effect
@@ -88,14 +90,35 @@ struct JoinArgs {
     member: String,
 }
 
+/// Whom to ask.
 #[derive(Debug, Args)]
-struct StatusArgs {
+struct ServerArgs {
     /// URL of any node's API; otherwise api.listen of the configuration
-    #[arg(long, value_name = "URL", env = "GUIDEWAY_SERVER", conflicts_with = "config")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "GUIDEWAY_SERVER",
+        conflicts_with = "config",
+        global = true
+    )]
     server: Option<String>,
     /// Configuration file of a node on this machine
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct SessionsArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    task: sessions::Task,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    server: ServerArgs,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -148,12 +171,13 @@ async fn execute(command: Command) -> Result<(), Failure> {
             print(&answer::joined(&config, &args.config.config, node))
         }
         Command::Status(args) => {
-            let report = status::fetch(&server(&args)?).await?;
+            let report = status::fetch(&server(&args.server)?).await?;
             print(&match args.output {
                 Output::Table => report.table(),
                 Output::Json => report.json(),
             })
         }
+        Command::Sessions(args) => Ok(sessions::execute(&server(&args.server)?, args.task).await?),
         Command::Demo(options) => Ok(demo::run(options).await?),
         Command::CheckConfig(args) if args.explain => print(&config::explain()),
         Command::CheckConfig(args) => {
@@ -174,7 +198,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
     Ok(Config::load(path)?.0)
 }
 
-fn server(args: &StatusArgs) -> Result<String, Failure> {
+fn server(args: &ServerArgs) -> Result<String, Failure> {
     if let Some(server) = &args.server {
         return Ok(server.clone());
     }

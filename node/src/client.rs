@@ -1,10 +1,10 @@
-//! A small client of Guideway's own REST API, for `status` and `demo`.
+//! A small client of Guideway's own REST API, for `status`, `sessions` and `demo`.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{ACCEPT, CONTENT_TYPE};
+use hyper::header::{ACCEPT, CONTENT_TYPE, WARNING};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,6 +20,13 @@ pub struct Client {
     server: String,
     http: HyperClient<HttpConnector, Full<Bytes>>,
     timeout: Duration,
+}
+
+/// What a server answered.
+struct Answer {
+    status: StatusCode,
+    warnings: Vec<String>,
+    body: Bytes,
 }
 
 /// Why a request has no useful answer.
@@ -97,6 +104,16 @@ impl Client {
         self.send(Method::GET, path, Bytes::new()).await
     }
 
+    /// The JSON at `path`, and what the server warns of.
+    pub async fn get_warned(&self, path: &str) -> Result<(Value, Vec<String>), RequestError> {
+        self.send_warned(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Deletes what is at `path`; gives the answer, and what the server warns of.
+    pub async fn delete(&self, path: &str) -> Result<(Value, Vec<String>), RequestError> {
+        self.send_warned(Method::DELETE, path, Bytes::new()).await
+    }
+
     /// Creates the object `body` in the collection at `path`.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, RequestError> {
         self.send(Method::POST, path, Bytes::from(body.to_string())).await
@@ -110,16 +127,20 @@ impl Client {
     /// The text at `path`, whatever the status; for the health endpoints.
     pub async fn probe(&self, path: &str) -> Result<(StatusCode, String), RequestError> {
         let url = format!("{}{path}", self.server);
-        let (status, body) = self.exchange(Method::GET, &url, Bytes::new()).await?;
+        let Answer { status, body, .. } = self.exchange(Method::GET, &url, Bytes::new()).await?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Value, RequestError> {
+        Ok(self.send_warned(method, path, body).await?.0)
+    }
+
+    async fn send_warned(&self, method: Method, path: &str, body: Bytes) -> Result<(Value, Vec<String>), RequestError> {
         let url = format!("{}{path}", self.server);
-        let (status, body) = self.exchange(method, &url, body).await?;
+        let Answer { status, warnings, body } = self.exchange(method, &url, body).await?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         if status.is_success() {
-            return json.ok_or(RequestError::NotJson { url });
+            return json.map(|json| (json, warnings)).ok_or(RequestError::NotJson { url });
         }
         let message = json.as_ref().and_then(|json| json["message"].as_str()).map_or_else(
             || String::from_utf8_lossy(&body).chars().take(200).collect(),
@@ -128,7 +149,7 @@ impl Client {
         Err(RequestError::Refused { url, status, message })
     }
 
-    async fn exchange(&self, method: Method, url: &str, body: Bytes) -> Result<(StatusCode, Bytes), RequestError> {
+    async fn exchange(&self, method: Method, url: &str, body: Bytes) -> Result<Answer, RequestError> {
         let request = Request::builder()
             .method(method)
             .uri(url)
@@ -150,11 +171,14 @@ impl Client {
                 .await
                 .map_err(|error| unreachable(causes(&error)))?;
             let status = response.status();
+            let warnings = response.headers().get_all(WARNING).iter();
+            let warnings = warnings.filter_map(|value| warning(value.to_str().ok()?)).collect();
             let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
                 .collect()
                 .await
                 .map_err(|error| unreachable(causes(error.as_ref())))?;
-            Ok((status, body.to_bytes()))
+            let body = body.to_bytes();
+            Ok(Answer { status, warnings, body })
         };
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(answer) => answer,
@@ -166,6 +190,20 @@ impl Client {
     }
 }
 
+/// The text of `299 - "text"` (RFC 7234, section 5.5), as Kubernetes sends it.
+fn warning(value: &str) -> Option<String> {
+    let text = value.strip_prefix("299 ")?.split_once('"')?.1.rsplit_once('"')?.0;
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => plain.extend(characters.next()),
+            other => plain.push(other),
+        }
+    }
+    Some(plain)
+}
+
 /// The innermost cause says what happened; the outer ones only say in which layer.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
@@ -173,4 +211,22 @@ fn causes(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warning;
+
+    #[test]
+    fn warnings_lose_their_quotes() {
+        let cases = [
+            (r#"299 - "no answer from node-2""#, Some("no answer from node-2")),
+            (r#"299 - "a \"b\" \\ c""#, Some(r#"a "b" \ c"#)),
+            ("110 - \"stale\"", None),
+            ("299 - ", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(warning(value).as_deref(), expected, "{value}");
+        }
+    }
 }

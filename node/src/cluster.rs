@@ -1,5 +1,7 @@
 //! The API's view of the cluster, over consensus.
 
+mod sessions;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use guideway_api::ports::{Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
@@ -9,17 +11,26 @@ use guideway_model::state::Applied;
 use guideway_model::{Command, NodeId};
 use tokio::sync::watch;
 
+use crate::node::Slot;
+use crate::questions::Asker;
 use crate::readiness::Readiness;
 
 /// Implements the API's port; translates errors and nothing else.
 pub(crate) struct ConsensusCluster {
     consensus: Consensus,
     readiness: Readiness,
+    asker: Asker,
+    slot: Slot,
 }
 
 impl ConsensusCluster {
-    pub(crate) fn new(consensus: Consensus, readiness: Readiness) -> ConsensusCluster {
-        ConsensusCluster { consensus, readiness }
+    pub(crate) fn new(consensus: Consensus, readiness: Readiness, slot: Slot) -> ConsensusCluster {
+        ConsensusCluster {
+            asker: Asker::new(consensus.clone()),
+            consensus,
+            readiness,
+            slot,
+        }
     }
 
     fn propose_failure(&self, error: ProposeError) -> ProposeFailure {

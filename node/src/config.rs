@@ -68,6 +68,10 @@ pub struct Data {
     pub udp_max_flows: u32,
     /// UDP flows at most of one client address on one listener.
     pub udp_max_flows_per_client: u32,
+    /// Whether sessions that a change would move are pinned.
+    pub pins: bool,
+    /// Whether sessions from a lost node are chosen as it would have chosen them.
+    pub grace: bool,
 }
 
 /// Settings of the access log.
@@ -207,6 +211,8 @@ fn read_data(reader: &mut Reader<'_>) -> Option<Data> {
     let udp_idle_timeout = reader.read(&keys::DATA_UDP_IDLE_TIMEOUT, value::idle_timeout);
     let udp_max_flows = reader.read(&keys::DATA_UDP_MAX_FLOWS, value::flows);
     let udp_max_flows_per_client = reader.read(&keys::DATA_UDP_MAX_FLOWS_PER_CLIENT, value::flows);
+    let pins = reader.read(&keys::DATA_PINS, value::boolean);
+    let grace = reader.read(&keys::DATA_GRACE, value::boolean);
     Some(Data {
         address: address?,
         threads: threads?,
@@ -217,6 +223,8 @@ fn read_data(reader: &mut Reader<'_>) -> Option<Data> {
         udp_idle_timeout: udp_idle_timeout?,
         udp_max_flows: udp_max_flows?,
         udp_max_flows_per_client: udp_max_flows_per_client?,
+        pins: pins?,
+        grace: grace?,
     })
 }
 

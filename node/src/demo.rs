@@ -12,6 +12,7 @@ mod kubeconfig;
 mod layout;
 mod objects;
 mod ready_file;
+mod setting;
 mod startup;
 mod stragglers;
 
@@ -31,6 +32,7 @@ use endpoints::Endpoints;
 use folder::Folder;
 use layout::{Busy, Layout};
 use ready_file::ReadyFile;
+use setting::Setting;
 
 /// How long nodes may take to end before they are killed. With the time to notice and clean up, a demo is gone within
 /// eight seconds.
@@ -54,6 +56,9 @@ pub(crate) struct DemoOptions {
     /// Start with an empty configuration: no endpoints, no Gateway, no route
     #[arg(long)]
     no_endpoints: bool,
+    /// Set a key of every node's configuration, as a file has it: data.threads=1
+    #[arg(long, value_name = "KEY=VALUE", hide = true)]
+    set: Vec<Setting>,
 }
 
 /// Why a demo did not start.

@@ -1,11 +1,9 @@
 //! What this node says of itself to the cluster.
 
+use guideway_model::State;
 use guideway_model::node::NodeFacts;
 
 use crate::config::Config;
-
-/// Highest cluster level that this binary supports.
-const LEVEL: u32 = 1;
 
 /// Version of this binary.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -18,6 +16,6 @@ pub(crate) fn facts(config: &Config) -> NodeFacts {
         metrics_url: format!("http://{}/metrics", config.metrics_listen),
         data_address: config.data.address,
         version: VERSION.to_owned(),
-        level: LEVEL,
+        level: State::LEVEL,
     }
 }

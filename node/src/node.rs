@@ -4,9 +4,10 @@
 //! started, then the data plane, then the API. Nothing listens for clients before the wait is over.
 //!
 //! Tasks, all of which run until the stop signal fires: the metrics server and its upkeep
-//! (`exporter`), the plan task (`planner`), the bind reporter (`binds`), the resolver (`resolver`), the
-//! one that looks on for a leader after a stale start, and the API server. The servers end last, so
-//! that `/readyz` can say no while sessions drain.
+//! (`exporter`), the plan task (`planner`), the bind reporter (`binds`), the pin task (`pins`), the
+//! leader's task (`leader`), the drain task (`drains`), the resolver (`resolver`), the one that looks on
+//! for a leader after a stale start, and the API server. The servers end last, so that `/readyz` can say
+//! no while sessions drain.
 
 mod slot;
 mod start;
@@ -25,7 +26,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::exporter::ExporterError;
 use crate::readiness::Readiness;
-use slot::Slot;
+pub(crate) use slot::Slot;
 
 pub use stop::StopReport;
 

@@ -18,21 +18,37 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use crate::metrics::NodeMetrics;
+use crate::node::Slot;
+use crate::pins::PinOutlet;
 
 /// Follows the applied state.
 pub(crate) struct Planner {
     applied: watch::Receiver<Applied>,
     data_plane: Arc<DataPlane>,
+    pins: PinOutlet,
+    slot: Slot,
     metrics: NodeMetrics,
+    /// Whether sessions of lost nodes are chosen as those would have chosen them.
+    grace: bool,
     previous: Option<Arc<Plan>>,
 }
 
 impl Planner {
-    pub(crate) fn new(applied: watch::Receiver<Applied>, data_plane: Arc<DataPlane>, metrics: NodeMetrics) -> Planner {
+    pub(crate) fn new(
+        applied: watch::Receiver<Applied>,
+        data_plane: Arc<DataPlane>,
+        pins: PinOutlet,
+        slot: Slot,
+        metrics: NodeMetrics,
+        grace: bool,
+    ) -> Planner {
         Planner {
             applied,
             data_plane,
+            pins,
+            slot,
             metrics,
+            grace,
             previous: None,
         }
     }
@@ -42,12 +58,19 @@ impl Planner {
         let applied = self.applied.borrow_and_update().clone();
         let previous = self.previous.clone();
         let data_plane = self.data_plane.clone();
+        let pins = self.pins.clone();
         let metrics = self.metrics.clone();
+        let grace = self.grace;
         let work = move || {
             let started = Instant::now();
             let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
             let plan = Arc::new(plan::compile_on(&applied.state, previous.as_deref(), threads));
             metrics.plan_compile_seconds.record(started.elapsed());
+            // Most changes of the state, those of pins among them, change no plan; a data plane that is given one looks at
+            // all of its sessions.
+            if previous.as_ref() == Some(&plan) {
+                return plan;
+            }
             let built = plan.tables_built(previous.as_deref());
             metrics.plan_tables_built.increment(built as u64);
             metrics.plan_generation.set(gauge_value(plan.generation));
@@ -59,10 +82,18 @@ impl Planner {
                 elapsed = ?started.elapsed(),
                 "plan handed to the data plane"
             );
-            data_plane.apply(plan.clone());
+            // The pins that keep sessions through this change were committed before it.
+            pins.hand_over(&applied);
+            data_plane.apply(if grace {
+                plan.clone()
+            } else {
+                Arc::new(Plan::clone(&plan).without_past())
+            });
             plan
         };
-        self.previous = Some(tokio::task::spawn_blocking(work).await?);
+        let plan = tokio::task::spawn_blocking(work).await?;
+        self.slot.set_plan(plan.clone());
+        self.previous = Some(plan);
         Ok(())
     }
 

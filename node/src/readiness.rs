@@ -15,6 +15,7 @@ pub(crate) struct Readiness {
 struct Inner {
     caught_up: AtomicBool,
     data_plane: AtomicBool,
+    draining: AtomicBool,
     stopping: AtomicBool,
     gauge: Gauge,
 }
@@ -27,6 +28,7 @@ impl Readiness {
             inner: Arc::new(Inner {
                 caught_up: AtomicBool::new(false),
                 data_plane: AtomicBool::new(false),
+                draining: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 gauge,
             }),
@@ -35,17 +37,22 @@ impl Readiness {
 
     /// The node has applied the commit index that a leader named when it started.
     pub(crate) fn caught_up(&self) {
-        self.set(&self.inner.caught_up);
+        self.set(&self.inner.caught_up, true);
     }
 
     /// The data plane runs a plan.
     pub(crate) fn data_plane_runs(&self) {
-        self.set(&self.inner.data_plane);
+        self.set(&self.inner.data_plane, true);
+    }
+
+    /// Whether a Drain empties this node.
+    pub(crate) fn draining(&self, draining: bool) {
+        self.set(&self.inner.draining, draining);
     }
 
     /// The node shuts down; final.
     pub(crate) fn stopping(&self) {
-        self.set(&self.inner.stopping);
+        self.set(&self.inner.stopping, true);
     }
 
     /// One line for each condition, in the order of a start.
@@ -67,6 +74,11 @@ impl Readiness {
                 "the data plane has no plan yet",
             ),
             check(
+                "not-draining",
+                !inner.draining.load(Ordering::Acquire),
+                "a Drain empties this node; deleting the Drain ends that",
+            ),
+            check(
                 "not-stopping",
                 !inner.stopping.load(Ordering::Acquire),
                 "this node is shutting down",
@@ -74,8 +86,8 @@ impl Readiness {
         ]
     }
 
-    fn set(&self, flag: &AtomicBool) {
-        flag.store(true, Ordering::Release);
+    fn set(&self, flag: &AtomicBool, value: bool) {
+        flag.store(value, Ordering::Release);
         let ready = self.checks().iter().all(|check| check.result.is_ok());
         self.inner.gauge.set(if ready { 1.0 } else { 0.0 });
     }
@@ -94,12 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_caught_up_and_carrying_traffic_and_not_stopping() {
+    fn ready_is_caught_up_and_carrying_traffic_and_neither_draining_nor_stopping() {
         let readiness = Readiness::new(Gauge::noop());
         assert_eq!(failing(&readiness), ["caught-up", "data-plane"]);
         readiness.data_plane_runs();
         assert_eq!(failing(&readiness), ["caught-up"]);
         readiness.clone().caught_up();
+        assert_eq!(failing(&readiness), [""; 0]);
+        readiness.draining(true);
+        assert_eq!(failing(&readiness), ["not-draining"]);
+        readiness.draining(false);
         assert_eq!(failing(&readiness), [""; 0]);
         readiness.stopping();
         assert_eq!(failing(&readiness), ["not-stopping"]);

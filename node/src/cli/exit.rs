@@ -11,9 +11,11 @@ use crate::exporter::ExporterError;
 use crate::membership::{InitError, JoinError};
 use crate::node::StartError;
 use crate::run::RunError;
+use crate::sessions::SessionsError;
 use crate::status::StatusError;
 
 const FAILED: u8 = 1;
+const USAGE: u8 = 2;
 const CONFIGURATION: u8 = 3;
 const DATA_FOLDER: u8 = 4;
 const ADDRESS: u8 = 5;
@@ -37,6 +39,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Status(#[from] StatusError),
     #[error(transparent)]
+    Sessions(#[from] SessionsError),
+    #[error(transparent)]
     Demo(#[from] DemoError),
 }
 
@@ -50,6 +54,9 @@ impl Failure {
             Failure::Init(_) => DATA_FOLDER,
             Failure::Join(JoinError::Folder { .. }) => DATA_FOLDER,
             Failure::Join(_) | Failure::Status(_) => CLUSTER,
+            Failure::Sessions(SessionsError::Request { .. } | SessionsError::NotFound { .. }) => CLUSTER,
+            Failure::Sessions(SessionsError::Unclear) => USAGE,
+            Failure::Sessions(SessionsError::Output(_)) => FAILED,
             Failure::Demo(DemoError::Busy(_)) => ADDRESS,
             Failure::Demo(_) => FAILED,
         }

@@ -116,6 +116,20 @@ pub(crate) const DATA_UDP_MAX_FLOWS_PER_CLIENT: Key = Key {
     meaning: "UDP flows at most of one client address on one listener, unless a policy says otherwise.",
 };
 
+pub(crate) const DATA_PINS: Key = Key {
+    name: "data.pins",
+    default: Some("true"),
+    rule: "true or false",
+    meaning: "Whether this node has the sessions pinned that a change of endpoints would move. Without pins such sessions reach another endpoint when their node is lost; \"false\" is there to measure what pins are worth.",
+};
+
+pub(crate) const DATA_GRACE: Key = Key {
+    name: "data.grace",
+    default: Some("true"),
+    rule: "true or false",
+    meaning: "Whether sessions that come over from a lost node are chosen for up to a minute as that node would have chosen them. \"false\" is there to measure what the grace is worth.",
+};
+
 pub(crate) const ACCESS_LOG_TO: Key = Key {
     name: "access_log.to",
     default: Some("\"stdout\""),
@@ -188,6 +202,8 @@ pub(crate) const ALL: &[&Key] = &[
     &DATA_UDP_IDLE_TIMEOUT,
     &DATA_UDP_MAX_FLOWS,
     &DATA_UDP_MAX_FLOWS_PER_CLIENT,
+    &DATA_PINS,
+    &DATA_GRACE,
     &ACCESS_LOG_TO,
     &ACCESS_LOG_OPEN_LINES,
     &LOG_LEVEL,

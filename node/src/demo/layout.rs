@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use super::setting::Setting;
 use super::{DemoError, DemoOptions};
 
 /// Port of each node's API.
@@ -37,6 +38,7 @@ pub(super) struct DemoNode {
     /// Address of its API, metrics, transport and listeners.
     pub(super) address: Ipv4Addr,
     folder: PathBuf,
+    settings: Vec<Setting>,
 }
 
 /// Addresses that a demo needs and cannot have.
@@ -55,6 +57,7 @@ impl Layout {
                 folder: folder.join(&name),
                 name,
                 address,
+                settings: options.set.clone(),
             })
         };
         let nodes: Option<Vec<DemoNode>> = (0..options.nodes).map(node).collect();
@@ -127,7 +130,7 @@ impl DemoNode {
     pub(super) fn config(&self) -> String {
         let data_dir = toml::Value::from(self.folder.join("data").display().to_string());
         let DemoNode { name, address, .. } = self;
-        format!(
+        let text = format!(
             "name = \"{name}\"\n\
              data_dir = {data_dir}\n\n\
              [peer]\nlisten = \"{address}:{PEER_PORT}\"\n\n\
@@ -135,7 +138,16 @@ impl DemoNode {
              [metrics]\nlisten = \"{address}:{METRICS_PORT}\"\n\n\
              [data]\naddress = \"{address}\"\n\n\
              [shutdown]\ndeadline = \"1s\"\n"
-        )
+        );
+        match text.parse::<toml::Table>() {
+            Ok(mut configuration) if !self.settings.is_empty() => {
+                self.settings
+                    .iter()
+                    .for_each(|setting| setting.put_into(&mut configuration));
+                configuration.to_string()
+            }
+            _ => text,
+        }
     }
 
     fn binds(&self, listener: bool) -> Vec<(SocketAddr, &'static str)> {

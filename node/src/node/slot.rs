@@ -1,26 +1,50 @@
-//! This node's own figures as consensus asks for them: also before there is a data plane, and after.
+//! What consensus asks this node for, and whoever else asks: also before there is a data plane, and after.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use guideway_dataplane::DataPlane;
-use guideway_model::node::NodeFigures;
+use guideway_model::node::{NodeFigures, NodeId};
 use guideway_model::state::Applied;
-use tokio::sync::watch;
+use guideway_model::{Plan, State};
+use tokio::sync::{Semaphore, watch};
 
-/// Where the figures come from, as far as it is there. Clones share it.
-#[derive(Clone, Default)]
-pub(super) struct Slot(Arc<Mutex<Sources>>);
+/// Calls at once that block on the data plane; more wait.
+const TURNS: u32 = 4;
+
+/// How long the end of such calls is waited for: longer than the data plane lets one block.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where figures and live sessions come from, as far as it is there. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    sources: Arc<Mutex<Sources>>,
+    turns: Arc<Semaphore>,
+}
 
 #[derive(Default)]
 struct Sources {
+    node: Option<NodeId>,
     applied: Option<watch::Receiver<Applied>>,
+    plan: Option<Arc<Plan>>,
     data_plane: Option<Arc<DataPlane>>,
 }
 
+impl Default for Slot {
+    fn default() -> Self {
+        Slot {
+            sources: Arc::default(),
+            turns: Arc::new(Semaphore::new(TURNS as usize)),
+        }
+    }
+}
+
 impl Slot {
-    /// From now on the applied index is that of `applied`.
-    pub(super) fn follow(&self, applied: watch::Receiver<Applied>) {
-        self.sources().applied = Some(applied);
+    /// From now on this is the node, and its state is that of `applied`.
+    pub(super) fn follow(&self, node: NodeId, applied: watch::Receiver<Applied>) {
+        let mut sources = self.sources();
+        sources.node = Some(node);
+        sources.applied = Some(applied);
     }
 
     /// From now on sessions and generation are those of `data_plane`.
@@ -29,8 +53,53 @@ impl Slot {
     }
 
     /// Gives the data plane back, so that it can be owned by who stops it.
-    pub(super) fn empty(&self) {
+    pub(super) async fn empty(&self) {
         self.sources().data_plane = None;
+        let ended = self.turns.acquire_many(TURNS);
+        if tokio::time::timeout(END_TIMEOUT, ended).await.is_err() {
+            tracing::warn!(waited = ?END_TIMEOUT, "a question about sessions is still being answered");
+        }
+    }
+
+    /// From now on this is the plan.
+    pub(crate) fn set_plan(&self, plan: Arc<Plan>) {
+        self.sources().plan = Some(plan);
+    }
+
+    /// This node's number, once that is known.
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        self.sources().node
+    }
+
+    /// The newest state that is applied here.
+    pub(crate) fn state(&self) -> Option<Arc<State>> {
+        let sources = self.sources();
+        sources.applied.as_ref().map(|applied| applied.borrow().state.clone())
+    }
+
+    /// The plan that was last compiled.
+    pub(crate) fn plan(&self) -> Option<Arc<Plan>> {
+        self.sources().plan.clone()
+    }
+
+    /// Does on a blocking thread what blocks on the data plane; `None` if there is none. The work goes on if nobody waits
+    /// for it any more.
+    pub(crate) async fn block_on_sessions<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&DataPlane) -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = self.turns.clone().acquire_owned().await.ok()?;
+        let slot = self.clone();
+        let blocking = move || {
+            let _turn = turn;
+            let data_plane = slot.sources().data_plane.clone()?;
+            Some(work(&data_plane))
+        };
+        let done = tokio::task::spawn_blocking(blocking).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!(%error, "work on live sessions ended before its time");
+            None
+        })
     }
 
     /// Figures of the moment; zeros for what is not there.
@@ -38,15 +107,19 @@ impl Slot {
         let sources = self.sources();
         let traffic = sources.data_plane.as_ref().map(|data_plane| data_plane.figures());
         let traffic = traffic.unwrap_or_default();
+        let applied = sources.applied.as_ref().map(|applied| applied.borrow().clone());
+        let applied = applied.unwrap_or_default();
         NodeFigures {
-            applied_index: sources.applied.as_ref().map_or(0, |applied| applied.borrow().index),
+            applied_index: applied.index,
             sessions: traffic.sessions,
             plan_generation: traffic.generation,
+            active_generation: applied.state.active_generation(),
+            prepared_generation: applied.state.prepared_generation(),
         }
     }
 
     /// The sources are whole at every moment, so a panic elsewhere leaves nothing half done.
     fn sources(&self) -> MutexGuard<'_, Sources> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,18 +7,24 @@ use guideway_api::{Limits, Options};
 use guideway_consensus::{Consensus, Tuning};
 use guideway_dataplane::DataPlane;
 use guideway_model::Incarnation;
+use guideway_model::pin::Holder;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{Node, Slot, StartError, Tasks};
-use crate::binds::{BindReporter, BindsChanged};
+use crate::binds::BindReporter;
 use crate::cluster::ConsensusCluster;
 use crate::config::{AccessLogTarget, Config};
+use crate::drains::DrainTask;
 use crate::facts::{self, VERSION};
+use crate::leader::LeaderTask;
 use crate::metrics::NodeMetrics;
+use crate::observer::WakeUps;
+use crate::pins::{PinOutlet, PinTask, Unpinned};
 use crate::planner::Planner;
+use crate::questions::{Answerer, Asker};
 use crate::readiness::Readiness;
 use crate::{exporter, resolver};
 
@@ -51,14 +57,26 @@ impl Node {
         let incarnation = incarnation();
         let slot = Slot::default();
         let consensus = Consensus::start(consensus_config(config, incarnation, slot.clone())).await?;
-        slot.follow(consensus.watch());
+        slot.follow(consensus.node_id(), consensus.watch());
         tracing::info!(node = %consensus.node_id(), name = config.name, peer = %config.peer_listen, "the replicated log is open");
         catch_up(config, &consensus, &readiness, &mut workers).await;
 
-        let (observer, binds_changed) = BindsChanged::new();
+        let (observer, wakes) = WakeUps::new();
         let data_plane = Arc::new(DataPlane::start(data_plane_config(config), Arc::new(observer))?);
         slot.fill(data_plane.clone());
-        let mut planner = Planner::new(consensus.watch(), data_plane.clone(), metrics.clone());
+        let pins = PinOutlet::new(if config.data.pins {
+            data_plane.clone()
+        } else {
+            Arc::new(Unpinned(data_plane.clone()))
+        });
+        let mut planner = Planner::new(
+            consensus.watch(),
+            data_plane.clone(),
+            pins.clone(),
+            slot.clone(),
+            metrics.clone(),
+            config.data.grace,
+        );
         planner.activate().await.map_err(StartError::Plan)?;
         readiness.data_plane_runs();
         workers.running.spawn(planner.run(workers.stop.subscribe()));
@@ -66,13 +84,37 @@ impl Node {
             consensus: consensus.clone(),
             incarnation,
             data_plane: data_plane.clone(),
-            changed: binds_changed,
+            changed: wakes.binds,
             metrics: metrics.clone(),
         };
         workers.running.spawn(reporter.run(workers.stop.subscribe()));
+        let pinning = PinTask {
+            consensus: consensus.clone(),
+            holder: Holder {
+                node: consensus.node_id(),
+                incarnation,
+            },
+            outlet: pins,
+            wake: wakes.pins,
+            metrics: metrics.clone(),
+        };
+        workers.running.spawn(pinning.run(workers.stop.subscribe()));
+        let leading = LeaderTask {
+            consensus: consensus.clone(),
+            asker: Asker::new(consensus.clone()),
+            metrics: metrics.clone(),
+        };
+        workers.running.spawn(leading.run(workers.stop.subscribe()));
+        let draining = DrainTask {
+            consensus: consensus.clone(),
+            incarnation,
+            slot: slot.clone(),
+            readiness: readiness.clone(),
+        };
+        workers.running.spawn(draining.run(workers.stop.subscribe()));
         let resolving = resolver::run(consensus.clone(), metrics, workers.stop.subscribe());
         workers.running.spawn(resolving);
-        serve_api(config, &consensus, &readiness, &mut servers).await?;
+        serve_api(config, &consensus, &readiness, &slot, &mut servers).await?;
         Ok(Node {
             id: consensus.node_id(),
             consensus,
@@ -102,12 +144,14 @@ fn incarnation() -> Incarnation {
 }
 
 fn consensus_config(config: &Config, incarnation: Incarnation, slot: Slot) -> guideway_consensus::Config {
+    let answerer = Answerer::new(slot.clone(), incarnation);
     guideway_consensus::Config {
         data_dir: config.data_dir.clone(),
         peer_listen: config.peer_listen,
         facts: facts::facts(config),
         incarnation,
         figures: Arc::new(move || slot.figures()),
+        answers: Arc::new(move |question| answerer.answer(question)),
         tuning: Tuning {
             snapshot_log_bytes: config.store.snapshot_log_bytes,
             free_space_mark: config.store.free_space_mark,
@@ -185,6 +229,7 @@ async fn serve_api(
     config: &Config,
     consensus: &Consensus,
     readiness: &Readiness,
+    slot: &Slot,
     servers: &mut Tasks,
 ) -> Result<(), StartError> {
     let address = config.api_listen;
@@ -192,7 +237,7 @@ async fn serve_api(
         .await
         .map_err(|source| StartError::ApiBind { address, source })?;
     let limits = Limits::default();
-    let cluster = ConsensusCluster::new(consensus.clone(), readiness.clone());
+    let cluster = ConsensusCluster::new(consensus.clone(), readiness.clone(), slot.clone());
     let options = Options {
         version: VERSION.to_owned(),
         limits: limits.clone(),

@@ -37,7 +37,7 @@ impl Node {
         let deadline = self.shutdown_deadline;
         self.readiness.stopping();
         self.workers.end(WORKERS_DEADLINE, "workers").await;
-        self.slot.empty();
+        self.slot.empty().await;
         let (drained, ()) = tokio::join!(drain(self.data_plane, deadline), hand_over(&self.consensus));
         self.servers.end(SERVERS_DEADLINE, "servers").await;
         if timeout(CONSENSUS_DEADLINE, self.consensus.shutdown()).await.is_err() {

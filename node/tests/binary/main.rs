@@ -4,8 +4,11 @@
 mod addresses;
 mod commands;
 mod demo;
+mod drains;
 mod node;
 mod one_node;
+mod pins;
 mod process;
+mod sessions;
 mod two_nodes;
 mod wait;
