@@ -57,31 +57,31 @@ struct Ready {
 impl Cluster {
     /// Starts three nodes with an empty configuration and waits until they answer.
     pub fn start() -> Cluster {
+        Cluster::start_with(&[])
+    }
+
+    /// [`Cluster::start`] with keys of every node's configuration set, each as `KEY=VALUE`.
+    pub fn start_with(settings: &[&str]) -> Cluster {
         let temporary = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut cluster = Cluster::start_in(temporary.path());
+        let mut cluster = Cluster::start_in_with(temporary.path(), settings);
         cluster.temporary = Some(temporary);
         cluster
     }
 
     /// [`Cluster::start`] with everything in `directory`, which may have been prepared.
     pub fn start_in(directory: &Path) -> Cluster {
+        Cluster::start_in_with(directory, &[])
+    }
+
+    fn start_in_with(directory: &Path, settings: &[&str]) -> Cluster {
         let addresses = Addresses::claim();
         let ready_file = directory.join("ready.json");
-        let mut demo = Process::start(
-            binary::guideway(),
-            [
-                "demo",
-                "--no-endpoints",
-                "--nodes",
-                "3",
-                "--base-address",
-                &addresses.base().to_string(),
-                "--data-dir",
-                &directory.join(DATA).to_string_lossy(),
-                "--ready-file",
-                &ready_file.to_string_lossy(),
-            ],
-        );
+        let (base, data) = (addresses.base().to_string(), directory.join(DATA));
+        let (data, ready) = (data.to_string_lossy(), ready_file.to_string_lossy());
+        let mut arguments = vec!["demo", "--no-endpoints", "--nodes", "3", "--base-address", &base];
+        arguments.extend(["--data-dir", &data, "--ready-file", &ready]);
+        arguments.extend(settings.iter().flat_map(|setting| ["--set", *setting]));
+        let mut demo = Process::start(binary::guideway(), arguments);
         let ready: Ready = wait::until("the demo cluster is ready", || {
             assert!(demo.exited().is_none(), "the demo ended:\n{}", demo.tail());
             let text = std::fs::read(&ready_file).map_err(|error| format!("{error}; output:\n{}", demo.tail()))?;
@@ -152,11 +152,16 @@ impl Cluster {
             .collect()
     }
 
+    /// What a member writes: its log, and the lines of its sessions.
+    pub fn log_file(&self, index: usize) -> PathBuf {
+        self.node_dir(index).join("guideway.log")
+    }
+
     /// The last that the demo and every node have said.
     pub fn output(&self) -> String {
         let mut text = format!("== demo\n{}\n", self.demo.tail());
         for (index, node) in self.nodes.iter().enumerate() {
-            let log = std::fs::read(self.node_dir(index).join("guideway.log")).unwrap_or_default();
+            let log = std::fs::read(self.log_file(index)).unwrap_or_default();
             let end = String::from_utf8_lossy(&log[log.len().saturating_sub(8192)..]).into_owned();
             text += &format!("== {}\n{end}\n", node.name);
             if let Some(process) = self.restarted.get(&node.name) {

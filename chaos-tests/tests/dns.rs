@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use guideway_chaos_tests::datagrams::{self, DatagramEndpoint};
 use guideway_chaos_tests::named::{Named, dig};
-use guideway_chaos_tests::{Cluster, manifest, wait};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use guideway_chaos_tests::{Cluster, descriptors, manifest, wait};
 use serde_json::{Value, json};
 
 const NODES: [usize; 3] = [0, 1, 2];
@@ -74,15 +73,7 @@ fn everywhere(cluster: &Cluster, port: u16, label: &str) {
 
 /// Ten thousand clients ask, and all their flows are there at once.
 fn crowd(cluster: &Cluster, server: &Named) {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )
-    .expect("the soft limit can be raised to the hard one");
+    descriptors::allow_all();
     let port = cluster.free_port();
     route(
         cluster,
