@@ -137,8 +137,8 @@ select_targets() {
 }
 
 lint() {
-  cargo fmt --all -- --check
-  cargo clippy --workspace --all-targets --locked -- -D warnings
+  cargo fmt --all -- --check &&
+    cargo clippy --workspace --all-targets --locked -- -D warnings
 }
 
 document() {
@@ -160,7 +160,8 @@ crate_tests() {
   # shellcheck disable=SC2046  # folders of crates have no spaces
   select_targets $(crates)
   [[ -z $list_only ]] || return 0
-  cargo test --workspace --exclude guideway-chaos-tests --locked --no-fail-fast "${selection[@]}"
+  # Said twice, since bash does not stop at a failure within a function that is asked for its status.
+  cargo test --workspace --exclude guideway-chaos-tests --locked --no-fail-fast "${selection[@]}" || return
   # A selection of targets leaves out the examples in the documentation.
   [[ ${#selection[@]} -eq 0 ]] || cargo test --workspace --exclude guideway-chaos-tests --locked --doc
 }
