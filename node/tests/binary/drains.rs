@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::addresses::Block;
-use crate::node::{TestNode, by_address, echo, say};
+use crate::node::{TestNode, by_address, echo, pair, say};
 use crate::process::expect;
 use crate::wait::until;
 
@@ -122,15 +122,7 @@ async fn sessions_of_a_drained_endpoint_are_closed_at_the_deadline_and_others_li
 #[tokio::test]
 async fn a_node_that_is_emptied_is_not_ready_and_does_not_lead_until_its_drain_is_deleted() {
     let block = Block::claim();
-    let more = "shutdown.deadline = \"0s\"";
-    let (one, two) = (
-        TestNode::new("one", block.host(1), more),
-        TestNode::new("two", block.host(2), more),
-    );
-    expect(0, ["init", "--config", &one.config()]).await;
-    let mut first = one.run().await;
-    expect(0, ["join", "--config", &two.config(), "--member", &one.peer()]).await;
-    let mut second = two.run().await;
+    let [(one, mut first), (two, mut second)] = pair(&block).await;
     let role = async |name: &str| {
         let node = two
             .client()

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::process::{Process, argument};
+use crate::addresses::Block;
+use crate::process::{Process, argument, expect};
 use crate::wait::until;
 
 /// Port of the listener that [`TestNode::apply_route`] makes.
@@ -179,4 +180,16 @@ pub(crate) async fn say(stream: &mut TcpStream, text: &str) -> Result<(), String
     } else {
         Err(format!("{answer:?}"))
     }
+}
+
+/// Two running nodes of one cluster, which do not wait for sessions when they stop: the first has made it, the second has joined.
+pub(crate) async fn pair(block: &Block) -> [(TestNode, Process); 2] {
+    let more = "shutdown.deadline = \"0s\"";
+    let one = TestNode::new("one", block.host(1), more);
+    let two = TestNode::new("two", block.host(2), more);
+    expect(0, ["init", "--config", &one.config()]).await;
+    let first = one.run().await;
+    expect(0, ["join", "--config", &two.config(), "--member", &one.peer()]).await;
+    let second = two.run().await;
+    [(one, first), (two, second)]
 }

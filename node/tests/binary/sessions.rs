@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::addresses::Block;
-use crate::node::{TestNode, by_address, echo, say};
+use crate::node::{TestNode, by_address, echo, pair, say};
 use crate::process::{Process, expect};
 use crate::wait::until;
 
@@ -43,15 +43,7 @@ async fn end(mut process: Process) {
 #[tokio::test]
 async fn sessions_of_all_nodes_are_listed_ranked_and_closed_through_one() {
     let block = Block::claim();
-    let more = "shutdown.deadline = \"0s\"";
-    let (one, two) = (
-        TestNode::new("one", block.host(1), more),
-        TestNode::new("two", block.host(2), more),
-    );
-    expect(0, ["init", "--config", &one.config()]).await;
-    let first = one.run().await;
-    expect(0, ["join", "--config", &two.config(), "--member", &one.peer()]).await;
-    let second = two.run().await;
+    let [(one, first), (two, second)] = pair(&block).await;
     one.apply_route(by_address(echo().await)).await;
     let mut quiet = one.session().await;
     let mut busy = two.session().await;
