@@ -68,11 +68,12 @@ impl Engine {
             ServerState::Learner | ServerState::Shutdown => Role::Learner,
         });
         let running = self.running();
+        let last_applied = self.applied.borrow().index;
         Status {
             leader: self.leader().map(NodeId),
             term: metrics.as_ref().map_or(0, |metrics| metrics.current_term),
             role,
-            last_applied: self.applied.borrow().index,
+            last_applied,
             commit: metrics
                 .as_ref()
                 .and_then(|metrics| metrics.local_committed)
@@ -109,8 +110,10 @@ impl Engine {
 
     /// This node's own figures.
     pub(crate) fn own_figures(&self) -> NodeFigures {
+        // Read first: who lends the applied state keeps it from being written, and whoever tells figures may read it too.
+        let applied_index = self.applied.borrow().index;
         NodeFigures {
-            applied_index: self.applied.borrow().index,
+            applied_index,
             ..(self.config.figures)()
         }
     }

@@ -312,7 +312,7 @@ pub(crate) fn init_command(facts: &NodeFacts) -> Command {
 }
 
 /// An empty question is never answered, one of zeros by a MiB for each, any other by [`answer`].
-fn answers(id: NodeId) -> Arc<dyn Fn(Bytes) -> BoxFuture<'static, Bytes> + Send + Sync> {
+pub(crate) fn answers(id: NodeId) -> Arc<dyn Fn(Bytes) -> BoxFuture<'static, Bytes> + Send + Sync> {
     Arc::new(move |question| {
         Box::pin(async move {
             match question.len() {

@@ -1,10 +1,15 @@
 //! Writes through any node, reads that see them on any node.
 
-use guideway_consensus::{ProposeError, ReadError, Tuning};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+
+use guideway_consensus::{Config, Consensus, ProposeError, ReadError, Tuning};
 use guideway_model::Outcome;
+use guideway_model::node::{Incarnation, NodeFigures};
 use guideway_model::state::Applied;
 
-use crate::fixture::{Cluster, eventually, long_write, write, written};
+use crate::fixture::{Cluster, PATIENCE, answers, eventually, facts, init_command, long_write, write, written};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_through_any_node_is_read_through_any_other() {
@@ -126,4 +131,58 @@ async fn without_a_majority_nothing_is_written_and_the_state_can_still_be_read()
 /// Members are numbered from 1 in the order they joined.
 fn cluster_id(position: usize) -> guideway_model::NodeId {
     guideway_model::NodeId(u64::try_from(position).expect("small") + 1)
+}
+
+/// A node once stood still for good: it lent the applied state out while it asked for its own figures, which read the state
+/// too, behind a write that waited for the first to be given back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_is_applied_while_somebody_asks_for_figures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let facts = facts("node-1", ([127, 0, 0, 1], 0).into());
+    let id = guideway_consensus::init(folder.path(), init_command(&facts), "127.0.0.1:1")
+        .await
+        .expect("made");
+    // The first question for figures is answered when the write is done, or when it has waited too long for that.
+    let (begun, has_begun) = sync_channel(1);
+    let (done, is_done) = sync_channel::<()>(1);
+    let is_done = Mutex::new(Some(is_done));
+    let waited_in_vain = Arc::new(AtomicBool::new(false));
+    let in_vain = waited_in_vain.clone();
+    let config = Config {
+        data_dir: folder.path().to_owned(),
+        peer_listen: ([127, 0, 0, 1], 0).into(),
+        facts,
+        incarnation: Incarnation(1),
+        figures: Arc::new(move || {
+            if let Some(is_done) = is_done.lock().expect("whole").take() {
+                begun.send(()).expect("the test waits");
+                let late = is_done.recv_timeout(PATIENCE).is_err();
+                in_vain.store(late, Ordering::Relaxed);
+            }
+            NodeFigures::default()
+        }),
+        answers: answers(id),
+        tuning: Tuning::default(),
+    };
+    let node = Consensus::start(config).await.expect("started");
+    tokio::time::timeout(PATIENCE, node.linearizable())
+        .await
+        .expect("it leads in time")
+        .expect("it leads");
+    let asking = tokio::spawn({
+        let node = node.clone();
+        async move { node.nodes().await }
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv())
+        .await
+        .expect("no panic")
+        .expect("figures are asked for");
+    node.propose(write("key", 7)).await.expect("committed");
+    drop(done.send(()));
+    assert_eq!(asking.await.expect("no panic").len(), 1);
+    assert!(
+        !waited_in_vain.load(Ordering::Relaxed),
+        "the write was applied only when figures had been told"
+    );
+    node.shutdown().await;
 }
