@@ -173,6 +173,7 @@ impl Sessions {
         {
             tls.stage = Stage::Handshake(Rc::clone(way));
         }
+        self.watch_room(key);
         self.time_greeting(key);
     }
 

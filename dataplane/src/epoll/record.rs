@@ -1,4 +1,4 @@
-//! One session as the epoll engine keeps it.
+//! One session as the epoll driver keeps it.
 
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
@@ -147,14 +147,17 @@ pub(super) struct Kept {
 pub(super) struct Port {
     pub(super) socket: OwnedFd,
     pub(super) ready: Ready,
+    /// Events tell when there is room to send again.
+    pub(super) tells_room: bool,
 }
 
 impl Port {
-    /// Toward a client; the socket has inherited `TCP_NODELAY`.
+    /// Toward a client; the socket has inherited `TCP_NODELAY`. A new connection has room, and most never run out of it.
     pub(super) fn client(socket: OwnedFd) -> Port {
         Port {
             socket,
-            ready: Ready::PROMPT,
+            ready: Ready(Ready::PROMPT.0 | Ready::WRITABLE.0),
+            tells_room: false,
         }
     }
 
@@ -163,6 +166,7 @@ impl Port {
         Port {
             socket,
             ready: Ready(0),
+            tells_room: true,
         }
     }
 

@@ -28,11 +28,13 @@ use crate::sockets;
 /// Operations that one session may do before the others have their turn.
 const TURN: u32 = 32;
 
-const EVENTS: EventFlags = EventFlags::IN
-    .union(EventFlags::OUT)
+/// What a socket is watched for that has room to send.
+const ARRIVALS: EventFlags = EventFlags::IN
     .union(EventFlags::RDHUP)
     .union(EventFlags::PRI)
     .union(EventFlags::ET);
+/// What any other is watched for.
+const EVENTS: EventFlags = ARRIVALS.union(EventFlags::OUT);
 
 /// The sessions of one thread, and what they need to move.
 #[derive(Debug)]
@@ -108,12 +110,27 @@ impl Sessions {
                 &*self.epoll,
                 &record.client.socket,
                 EventData::new_u64(token.encode()),
-                EVENTS,
+                ARRIVALS,
             )
         });
         match registered {
             Some(Ok(())) => self.run(key, ops),
             Some(Err(_)) | None => self.tell(key, Event::Killed(CloseReason::Overload)),
+        }
+    }
+
+    /// The client's socket is full, or may become so where nobody waits for a send: from here on events tell when it has
+    /// room. Without it every session would begin with an event that says what goes without saying.
+    pub(super) fn watch_room(&mut self, key: Key) {
+        let Some(record) = self.records.get_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut record.client.tells_room, true) {
+            return;
+        }
+        let token = EventData::new_u64(Token::Session(key, Side::Client).encode());
+        if let Err(errno) = epoll::modify(&*self.epoll, &record.client.socket, token, EVENTS) {
+            tracing::warn!(%errno, "a client's socket cannot be watched for room; its session may stand still");
         }
     }
 
@@ -241,6 +258,9 @@ impl Sessions {
                     && record.port(from).is_some_and(|port| port.ready.any(Ready::READABLE))
                 {
                     self.wait_for_turn(key);
+                }
+                if let Op::Send { to: Side::Client } | Op::Drain { to: Side::Client } = op {
+                    self.watch_room(key);
                 }
                 continue;
             };
