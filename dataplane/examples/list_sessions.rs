@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use guideway_model::session::SessionRow;
 
 use bed::datagrams::{Gate, Server, ask, bed, client, client_on};
-use bed::{ENGINES, config};
+use bed::{DRIVERS, config};
 
 const FLOWS: u16 = 4000;
 const SESSIONS: usize = 200_000;
@@ -22,7 +22,7 @@ const PAGE: usize = 100;
 fn main() {
     let server = Server::echo();
     let gate = Gate::reserve();
-    let mut config = config(ENGINES[0]);
+    let mut config = config(DRIVERS[0]);
     config.max_sessions = Some(usize::from(FLOWS));
     let bed = bed(config, &gate, &[server.share()], &Default::default());
     let clients: Vec<UdpSocket> = (0..FLOWS)

@@ -1,6 +1,6 @@
 //! A relay without a cluster, for measurements: one listener, its endpoints, no configuration to load.
 //!
-//! `relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--threads N] [--access-log FILE]`, for example
+//! `relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--io-uring] [--threads N] [--access-log FILE]`, for example
 //! `relay 127.0.0.1:8000 127.0.1.1:9000 127.0.1.2:9000 --threads 2`, or, by the name in the ClientHello,
 //! `relay 127.0.0.1:8443 a.test=127.0.1.1:9443 b.test=127.0.1.2:9443`. Ends with SIGTERM.
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use guideway_dataplane::{AccessLogTarget, Config, DataPlane, Observer};
+use guideway_dataplane::{AccessLogTarget, Config, DataPlane, Driver, Observer};
 use guideway_maglev::{Seed, Table, TableSize, Target, Weighted};
 use guideway_model::Plan;
 use guideway_model::meta::Uid;
@@ -23,7 +23,9 @@ const SEED: Seed = Seed([7; 16]);
 
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
-    #[error("usage: relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--threads N] [--access-log FILE]")]
+    #[error(
+        "usage: relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--io-uring] [--threads N] [--access-log FILE]"
+    )]
     Usage,
     #[error(transparent)]
     Address(#[from] std::net::AddrParseError),
@@ -58,6 +60,7 @@ fn main() -> Result<(), RelayError> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--udp" => protocol = Protocol::Udp,
+            "--io-uring" => config.driver = Driver::IoUring,
             "--threads" => config.threads = arguments.next().ok_or(RelayError::Usage)?.parse()?,
             "--access-log" => {
                 config.access_log.target = AccessLogTarget::File(arguments.next().ok_or(RelayError::Usage)?.into());

@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What carries the sessions' operations.
-    pub engine: Engine,
+    pub driver: Driver,
     /// Relay threads, and so sockets in each socket group. Default: one per core this process may use.
     pub threads: NonZeroUsize,
     /// Address of listeners without one of their own; `None` is `0.0.0.0` and `[::]`.
@@ -57,7 +57,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            engine: Engine::Epoll,
+            driver: Driver::Auto,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             data_address: None,
             source_addresses: Vec::new(),
@@ -78,11 +78,27 @@ impl Default for Config {
     }
 }
 
-/// What carries the sessions' operations. Every engine passes the same behaviour suite.
+/// What carries the sessions' operations. Every driver passes the same behaviour suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub enum Driver {
+    /// io_uring where it can be had, else epoll.
+    Auto,
     /// Edge-triggered epoll; runs everywhere.
     Epoll,
+    /// The same for connections; datagrams are carried by an io_uring of each thread. Linux 6.1 or newer, where nothing
+    /// forbids it: [`DataPlane::start`](crate::DataPlane::start) fails elsewhere.
+    IoUring,
+}
+
+impl Driver {
+    /// The name in configuration, metrics and status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Driver::Auto => "auto",
+            Driver::Epoll => "epoll",
+            Driver::IoUring => "io_uring",
+        }
+    }
 }
 
 /// Lines about sessions, one JSON object each.

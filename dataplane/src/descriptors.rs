@@ -3,7 +3,7 @@
 //! A session is promised its two descriptors before its client is accepted. What may be promised is what
 //! `RLIMIT_NOFILE` leaves beside everything else in the process, and that is measured: the descriptors that are open,
 //! less those that sessions hold. Between two measurements others may open more; a margin is left for that, and a thread
-//! that still finds none has a socket in reserve (see the engine).
+//! that still finds none has a socket in reserve (see the driver).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! The epoll engine: one relay thread around one epoll instance.
+//! The epoll driver: one relay thread around one epoll instance.
 //!
 //! Who lives here: the threads `relay-0`, `relay-1`, ..., each of which owns its listening sockets, its sessions with
 //! their sockets, its timers and its counters. A thread ends when it is ordered to, after it has closed them all. A panic
@@ -39,6 +39,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
+use crate::config::Driver;
 use crate::control::watchdog::AbortOnPanic;
 use crate::core::reason::CloseReason;
 use crate::core::time::Micros;
@@ -47,6 +48,7 @@ use crate::epoll::inspection::Inspections;
 use crate::epoll::sessions::Sessions;
 use crate::epoll::token::Token;
 use crate::epoll::udp::Flows;
+use crate::ring::Ring;
 use crate::shared::{Order, Seat, Shared};
 
 /// Events taken at once.
@@ -82,10 +84,11 @@ struct EpollThread {
 
 impl EpollThread {
     fn new(shared: Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>) -> EpollThread {
+        let ring = ring(&shared);
         EpollThread {
             acceptors: Acceptors::new(&shared, Arc::clone(&epoll)),
             sessions: Sessions::new(&shared, seat, Arc::clone(&epoll)),
-            flows: Flows::new(&shared, Arc::clone(&epoll), seat),
+            flows: Flows::new(&shared, Arc::clone(&epoll), seat, ring),
             inspections: Inspections::default(),
             shared,
             seat,
@@ -98,12 +101,7 @@ impl EpollThread {
     fn run(&mut self) {
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         while !self.finished {
-            let timeout = self.timeout();
-            let (ready, _) = match epoll::wait(&*self.epoll, events.as_mut_slice(), Some(&timeout)) {
-                Ok(ready) => ready,
-                Err(Errno::INTR) => (Default::default(), Default::default()),
-                Err(errno) => panic!("epoll_wait failed on a descriptor that only this thread owns: {errno}"),
-            };
+            let ready = self.wait(&mut events);
             self.sessions.ledger.now = self.shared.clock.now();
             self.flows.begin_round(self.sessions.ledger.now);
             self.seat().beat();
@@ -115,8 +113,10 @@ impl EpollThread {
                     Token::Wake => woken = true,
                     Token::Flow(key) => self.flows.reply(key, event.flags),
                     Token::Door(place) => self.flows.receive(place),
+                    Token::Sent(_) => {}
                 }
             }
+            self.flows.collect();
             self.sessions.resume();
             self.sessions.expire();
             self.acceptors.resume(self.sessions.ledger.now);
@@ -130,12 +130,29 @@ impl EpollThread {
         }
     }
 
+    /// Waits for something to do; gives what is ready.
+    fn wait<'a>(&mut self, events: &'a mut [MaybeUninit<epoll::Event>; EVENTS]) -> &'a mut [epoll::Event] {
+        let mut longest = self.longest_wait();
+        if self.flows.waits_in_ring() {
+            if !self.flows.wait(longest) {
+                return &mut [];
+            }
+            longest = Duration::ZERO;
+        }
+        let longest = Timespec::try_from(longest).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match epoll::wait(&*self.epoll, events.as_mut_slice(), Some(&longest)) {
+            Ok((ready, _)) => ready,
+            Err(Errno::INTR) => &mut [],
+            Err(errno) => panic!("epoll_wait failed on a descriptor that only this thread owns: {errno}"),
+        }
+    }
+
     fn seat(&self) -> &Seat {
         &self.shared.seats[self.seat]
     }
 
     /// How long to wait for events.
-    fn timeout(&self) -> Timespec {
+    fn longest_wait(&self) -> Duration {
         let now = self.sessions.ledger.now;
         let deadlines: [Option<Micros>; 5] = [
             Some(now.after(IDLE_BEAT)),
@@ -151,7 +168,7 @@ impl EpollThread {
         };
         // The kernel's timers have nanoseconds, but a thread that wakes a little early would have to wait again.
         let millis = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
-        Timespec::try_from(Duration::from_millis(millis)).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 })
+        Duration::from_millis(millis)
     }
 
     fn follow_orders(&mut self) {
@@ -209,6 +226,17 @@ impl EpollThread {
             self.shared.inbox.ring();
         }
     }
+}
+
+/// The ring of this thread, where datagrams are to be carried by one.
+fn ring(shared: &Shared) -> Option<Ring> {
+    if shared.driver.driver != Driver::IoUring {
+        return None;
+    }
+    let ring = Ring::new().inspect_err(|error| {
+        tracing::warn!(%error, "this relay thread has no io_uring; it carries datagrams by system calls");
+    });
+    ring.ok()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! for each, and carries bytes both ways until both sides have ended.
 //!
 //! [`core`] is pure: session machine, selection, timer wheel and slab, with no socket, clock or thread in it.
-//! Everything else is a thin shell around it: one OS thread per core, each with its own listening sockets, engine,
+//! Everything else is a thin shell around it: one OS thread per core, each with its own listening sockets, driver,
 //! timers and sessions, and one control thread that binds sockets and watches the relay threads' heartbeats.
 //!
 //! UDP flows live in the same threads: [`core::flow`] is their machine.
@@ -15,12 +15,14 @@ pub mod config;
 mod control;
 pub mod core;
 mod descriptors;
+mod driver;
 mod epoll;
 mod inspect;
 mod lane;
 pub mod metrics;
 mod needs;
 pub mod plane;
+mod ring;
 mod shared;
 mod sockets;
 mod terms;
@@ -30,5 +32,6 @@ mod watch;
 
 pub use crate::core::reason::CloseReason;
 pub use crate::watch::{SessionEvent, SessionWatch, Watched};
-pub use config::{AccessLogConfig, AccessLogTarget, Config, Engine};
+pub use config::{AccessLogConfig, AccessLogTarget, Config, Driver};
+pub use driver::Running;
 pub use plane::{Answer, DataPlane, Figures, Observer, ShutdownReport, StartError};

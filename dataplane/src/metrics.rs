@@ -191,6 +191,14 @@ metric!(
     "Generation of the plan that every relay thread runs."
 );
 metric!(
+    DRIVER,
+    "driver",
+    Gauge,
+    Count,
+    &["driver", "reason"],
+    "1 for the driver that carries datagrams: `io_uring` or `epoll`, and why that one."
+);
+metric!(
     BINDS_FAILED,
     "binds_failed",
     Gauge,
@@ -356,6 +364,7 @@ pub const ALL: &[Metric] = &[
     ACCEPT_PAUSES,
     SESSIONS_CAPACITY,
     PLAN_GENERATION,
+    DRIVER,
     BINDS_FAILED,
     PIPES_USED,
     PIPES_CAPACITY,

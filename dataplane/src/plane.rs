@@ -20,12 +20,13 @@ use rustix::io::Errno;
 use crate::access_log::AccessLog;
 use crate::affinity::Affinity;
 use crate::clock::Clock;
-use crate::config::{Config, Engine};
+use crate::config::Config;
 use crate::control::Control;
 use crate::control::watchdog::AbortOnPanic;
 use crate::core::expiry::Timeouts;
 use crate::core::selection::Sources;
 use crate::descriptors::{Descriptors, OF_SESSION};
+use crate::driver::{self, Running};
 use crate::epoll;
 use crate::metrics::node::NodeMetrics;
 use crate::needs::Needs;
@@ -68,6 +69,14 @@ pub enum StartError {
     AccessLog {
         /// The file.
         path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// io_uring was asked for by name.
+    #[error(
+        "io_uring cannot be had: {source}; ask for \"auto\" to go without where that is so, or allow it (kernel.io_uring_disabled, seccomp filters of containers)"
+    )]
+    NoIoUring {
         /// What the operating system said.
         source: io::Error,
     },
@@ -118,10 +127,7 @@ impl DataPlane {
         shared.size();
         let mut workers = Vec::new();
         for seat in 0..shared.seats.len() {
-            let worker = match shared.config.engine {
-                Engine::Epoll => epoll::spawn(&shared, seat),
-            };
-            match worker {
+            match epoll::spawn(&shared, seat) {
                 Ok(worker) => workers.push(worker),
                 Err(source) => {
                     shared.order_all(|| Order::Finish);
@@ -150,6 +156,11 @@ impl DataPlane {
                 })
             }
         }
+    }
+
+    /// Which driver carries the sessions, and why that one.
+    pub fn driver(&self) -> &Running {
+        &self.shared.driver
     }
 
     /// Makes `plan` the plan. Returns at once; [`Observer::plan_active`] and [`Observer::binds_changed`] tell when it has
@@ -252,6 +263,7 @@ pub(crate) fn share(config: Config) -> Result<Shared, StartError> {
             source: errno.into(),
         }
     };
+    let driver = driver::resolve(config.driver).map_err(|source| StartError::NoIoUring { source })?;
     let descriptors = descriptors(config.max_sessions);
     let seats = (0..config.threads.get())
         .map(|_| Seat::new())
@@ -273,6 +285,7 @@ pub(crate) fn share(config: Config) -> Result<Shared, StartError> {
             hears_keepalive: true,
         },
         sources: Sources::new(&config.source_addresses),
+        driver,
         metrics,
         sessions: AtomicU64::new(0),
         capacity: AtomicU64::new(0),

@@ -22,6 +22,7 @@ use crate::core::expiry::Timeouts;
 use crate::core::needs::Move;
 use crate::core::selection::Sources;
 use crate::descriptors::{Descriptors, OF_FLOW, OF_SESSION};
+use crate::driver::Running;
 use crate::inspect::Inquiry;
 use crate::metrics::node::NodeMetrics;
 use crate::needs::Needs;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     /// Of sessions whose policies are silent.
     pub(crate) timeouts: Timeouts,
     pub(crate) sources: Sources,
+    pub(crate) driver: Running,
     pub(crate) metrics: NodeMetrics,
     pub(crate) log: Option<AccessLog>,
     /// Live sessions of all threads, and how many there may be.

@@ -1,4 +1,4 @@
-//! What a relayed session does, asked of every engine with real sockets.
+//! What a relayed session does, asked of every driver with real sockets.
 
 #[path = "bed/bed.rs"]
 mod bed;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bed::endpoint::Endpoint;
 use bed::recorder::kept;
-use bed::{Bed, ENGINES, Port, dial, eventually, plans, read_exactly};
+use bed::{Bed, DRIVERS, Port, dial, eventually, plans, read_exactly};
 use guideway_dataplane::{AccessLogTarget, Config, DataPlane, Observer};
 use guideway_model::node::{BindResult, SocketKey};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -255,7 +255,7 @@ fn child(part: &str) {
     let key = port.loopback_key();
     let plan = plans::plan(1, &[plans::listener(key, Some(&[plans::endpoint(endpoint)]))]);
     kept();
-    let mut config = bed::config(ENGINES[0]);
+    let mut config = bed::config(DRIVERS[0]);
     let mut occupant = None;
     match part {
         "descriptors" => {

@@ -12,13 +12,13 @@ use std::time::Duration;
 use bed::endpoint::{Blackhole, Connections, Endpoint};
 use bed::plans::{self, Share};
 use bed::watched::Watched;
-use bed::{Bed, ENGINES, config, eventually, read_exactly, read_to_end, reset};
-use guideway_dataplane::{AccessLogTarget, Config, Engine};
+use bed::{Bed, DRIVERS, config, eventually, read_exactly, read_to_end, reset};
+use guideway_dataplane::{AccessLogTarget, Config, Driver};
 use guideway_maglev::Target;
 
-fn connected(engine: Engine, change: impl FnOnce(&mut Config)) -> (Watched, Endpoint, Connections) {
+fn connected(driver: Driver, change: impl FnOnce(&mut Config)) -> (Watched, Endpoint, Connections) {
     let (endpoint, connections) = Endpoint::handing_over();
-    let watched = Watched::start(engine, Some(&[endpoint.share()]), change);
+    let watched = Watched::start(driver, Some(&[endpoint.share()]), change);
     (watched, endpoint, connections)
 }
 
@@ -45,9 +45,9 @@ fn ended(reason: &'static str, more: &[(&'static str, f64)]) -> Vec<(&'static st
 
 #[test]
 fn an_open_session_with_bytes_and_its_orderly_ends() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for client_first in [true, false] {
-            let (watched, endpoint, connections) = connected(engine, |_| {});
+            let (watched, endpoint, connections) = connected(driver, |_| {});
             let mut client = watched.dial();
             let mut server = connections.next();
             watched.expect_metrics(Some(endpoint.address()), &OPEN);
@@ -95,12 +95,12 @@ fn an_open_session_with_bytes_and_its_orderly_ends() {
 
 #[test]
 fn resets_by_side() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for (by_client, metric, word) in [
             (true, "sessions_closed_total{L,reason=client_rst}", "client_rst"),
             (false, "sessions_closed_total{L,reason=backend_rst}", "backend_rst"),
         ] {
-            let (watched, endpoint, connections) = connected(engine, |_| {});
+            let (watched, endpoint, connections) = connected(driver, |_| {});
             let client = watched.dial();
             let server = connections.next();
             watched.expect_metrics(Some(endpoint.address()), &OPEN);
@@ -119,9 +119,9 @@ fn resets_by_side() {
 
 #[test]
 fn an_idle_close() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (watched, endpoint, _connections) =
-            connected(engine, |config| config.idle_timeout = Duration::from_millis(100));
+            connected(driver, |config| config.idle_timeout = Duration::from_millis(100));
         let client = watched.dial();
         read_to_end(&client);
         watched.expect_metrics(
@@ -135,14 +135,14 @@ fn an_idle_close() {
 
 #[test]
 fn a_shutdown() {
-    for engine in ENGINES {
-        let (watched, endpoint, _connections) = connected(engine, |_| {});
+    for driver in DRIVERS {
+        let (watched, endpoint, _connections) = connected(driver, |_| {});
         let client = watched.dial();
         watched.expect_metrics(Some(endpoint.address()), &OPEN);
         let Watched { bed, port, log } = watched;
         bed.plane.shutdown(Duration::ZERO);
         let watched = Watched {
-            bed: Bed::start(config(engine)),
+            bed: Bed::start(config(driver)),
             port,
             log,
         };
@@ -157,7 +157,7 @@ fn a_shutdown() {
 
 #[test]
 fn a_refusal_and_a_timeout_of_the_only_endpoint() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let blackhole = Blackhole::open();
         let refused = (
             plans::endpoint(plans::nobody()),
@@ -166,7 +166,7 @@ fn a_refusal_and_a_timeout_of_the_only_endpoint() {
         );
         let silent = (blackhole.share(), "connect_failures_total{E,cause=timeout}", 110);
         for (share, metric, errno) in [refused, silent] {
-            let watched = Watched::start(engine, Some(&[share]), |config| {
+            let watched = Watched::start(driver, Some(&[share]), |config| {
                 config.connect_timeout = Duration::from_millis(100);
             });
             let client = watched.dial();
@@ -197,7 +197,7 @@ fn a_refusal_and_a_timeout_of_the_only_endpoint() {
 
 #[test]
 fn a_redispatch() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let dead = plans::nobody();
         let (endpoint, connections) = Endpoint::handing_over();
         // Weight makes the dead endpoint the first choice of nearly every client.
@@ -205,7 +205,7 @@ fn a_redispatch() {
             (Target::Endpoint(dead), 1_000),
             (Target::Endpoint(endpoint.address()), 1),
         ];
-        let watched = Watched::start(engine, Some(&shares), |_| {});
+        let watched = Watched::start(driver, Some(&shares), |_| {});
         let client = watched.dial();
         let name = client.local_addr().expect("address");
         drop(client);
@@ -252,7 +252,7 @@ fn a_redispatch() {
 
 #[test]
 fn a_session_that_has_nowhere_to_go() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let cases: [(Option<&[Share]>, &str, &str); 3] = [
             (None, "sessions_closed_total{L,reason=no_route}", "no_route"),
             (Some(&[]), "sessions_closed_total{L,reason=no_endpoint}", "no_endpoint"),
@@ -263,7 +263,7 @@ fn a_session_that_has_nowhere_to_go() {
             ),
         ];
         for (shares, metric, word) in cases {
-            let watched = Watched::start(engine, shares, |_| {});
+            let watched = Watched::start(driver, shares, |_| {});
             let client = watched.dial();
             read_to_end(&client);
             let expected = [
@@ -280,11 +280,11 @@ fn a_session_that_has_nowhere_to_go() {
 
 #[test]
 fn a_log_that_is_moved_away_or_deleted_is_opened_anew() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let folder = tempfile::tempdir().expect("folder");
         let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
         let endpoint = Endpoint::echo();
-        let watched = Watched::start(engine, Some(&[endpoint.share()]), |config| {
+        let watched = Watched::start(driver, Some(&[endpoint.share()]), |config| {
             config.access_log.target = AccessLogTarget::File(path.clone());
         });
         let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
@@ -311,8 +311,8 @@ fn a_log_that_is_moved_away_or_deleted_is_opened_anew() {
 
 #[test]
 fn open_lines_come_before_close_lines() {
-    for engine in ENGINES {
-        let (watched, endpoint, connections) = connected(engine, |config| config.access_log.open_lines = true);
+    for driver in DRIVERS {
+        let (watched, endpoint, connections) = connected(driver, |config| config.access_log.open_lines = true);
         let client = watched.dial();
         let server = connections.next();
         let line = watched.line(1);

@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use bed::endpoint::Endpoint;
 use bed::recorder::kept;
-use bed::{Bed, ENGINES, eventually, plans, with_deadline};
+use bed::{Bed, DRIVERS, eventually, plans, with_deadline};
 use guideway_dataplane::Config;
 use guideway_maglev::Target;
 use rustix::net::{AddressFamily, SocketType, sockopt};
@@ -26,7 +26,7 @@ fn main() {
 
 fn inside() {
     let range = "/proc/sys/net/ipv4/ip_local_port_range";
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // Endpoints take their ports before the range is narrowed.
         std::fs::write(range, "32768 60999").expect("range");
         let (first, second) = (Endpoint::named("1"), Endpoint::named("2"));
@@ -36,7 +36,7 @@ fn inside() {
             (Target::Endpoint(second.address()), 1),
         ];
 
-        let bed = start(Config { ..bed::config(engine) }, 8001, &preferred);
+        let bed = start(Config { ..bed::config(driver) }, 8001, &preferred);
         let (sessions, words) = open(8001, PORTS + 5);
         assert_eq!(
             words,
@@ -73,7 +73,7 @@ fn inside() {
             Config {
                 source_addresses: sources.to_vec(),
                 max_tries: 1,
-                ..bed::config(engine)
+                ..bed::config(driver)
             },
             8002,
             &preferred,

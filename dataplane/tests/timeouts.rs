@@ -11,26 +11,26 @@ use bed::endpoint::{Blackhole, Connections, Endpoint};
 use bed::plans::{self, Share};
 use bed::recorder::kept;
 use bed::watched::Watched;
-use bed::{ENGINES, End, PATIENCE, dial, read_exactly, read_to_end};
-use guideway_dataplane::{Config, Engine};
+use bed::{DRIVERS, End, PATIENCE, dial, read_exactly, read_to_end};
+use guideway_dataplane::{Config, Driver};
 use guideway_model::plan::{BackendSettings, ClientSettings};
 use rustix::net::sockopt;
 
 const SHORT: Duration = Duration::from_millis(100);
 
 /// A data plane with one listener and these policies.
-fn node(engine: Engine, share: Share, client: &ClientSettings, backend: &BackendSettings) -> Watched {
-    node_with(engine, share, client, backend, |_| {})
+fn node(driver: Driver, share: Share, client: &ClientSettings, backend: &BackendSettings) -> Watched {
+    node_with(driver, share, client, backend, |_| {})
 }
 
 fn node_with(
-    engine: Engine,
+    driver: Driver,
     share: Share,
     client: &ClientSettings,
     backend: &BackendSettings,
     change: impl FnOnce(&mut Config),
 ) -> Watched {
-    Watched::with_listener(engine, change, |key| {
+    Watched::with_listener(driver, change, |key| {
         plans::listener_with(key, Some(&[share]), client, backend)
     })
 }
@@ -63,13 +63,13 @@ fn expect_reset(stream: &TcpStream) {
 
 #[test]
 fn an_endpoint_has_its_own_connect_timeout() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let blackhole = Blackhole::open();
         let backend = BackendSettings {
             connect_timeout: Some(SHORT),
             ..BackendSettings::default()
         };
-        let watched = node(engine, blackhole.share(), &ClientSettings::default(), &backend);
+        let watched = node(driver, blackhole.share(), &ClientSettings::default(), &backend);
         let started = Instant::now();
         expect_reset(&watched.dial());
         assert!(started.elapsed() >= SHORT);
@@ -80,7 +80,7 @@ fn an_endpoint_has_its_own_connect_timeout() {
 
 #[test]
 fn the_first_answer_is_waited_for_only_so_long_after_the_first_question() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // Answers a dot with a dot, and nothing else with nothing.
         let endpoint = Endpoint::serve(|mut stream| {
             let mut byte = [0];
@@ -94,7 +94,7 @@ fn the_first_answer_is_waited_for_only_so_long_after_the_first_question() {
             first_byte_timeout: Some(5 * SHORT),
             ..BackendSettings::default()
         };
-        let watched = node(engine, endpoint.share(), &ClientSettings::default(), &backend);
+        let watched = node(driver, endpoint.share(), &ClientSettings::default(), &backend);
         let (quiet, mut answered, mut unanswered) = (watched.dial(), watched.dial(), watched.dial());
         answered.write_all(b".").expect("write");
         read_exactly(&answered, 1);
@@ -114,7 +114,7 @@ fn the_first_answer_is_waited_for_only_so_long_after_the_first_question() {
 
 #[test]
 fn the_idle_timeout_is_the_endpoints_or_else_the_listeners() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let hour = Some(Duration::from_secs(3600));
         for (of_listener, of_endpoint) in [(Some(SHORT), None), (hour, Some(SHORT))] {
             let client = ClientSettings {
@@ -126,7 +126,7 @@ fn the_idle_timeout_is_the_endpoints_or_else_the_listeners() {
                 ..BackendSettings::default()
             };
             let endpoint = Endpoint::echo();
-            let watched = node(engine, endpoint.share(), &client, &backend);
+            let watched = node(driver, endpoint.share(), &client, &backend);
             let started = Instant::now();
             expect_reset(&watched.dial());
             assert!(started.elapsed() >= SHORT);
@@ -136,13 +136,13 @@ fn the_idle_timeout_is_the_endpoints_or_else_the_listeners() {
 }
 
 fn handing_over(
-    engine: Engine,
+    driver: Driver,
     client: &ClientSettings,
     backend: &BackendSettings,
     pipes: usize,
 ) -> (Watched, Endpoint, Connections) {
     let (endpoint, connections) = Endpoint::handing_over();
-    let watched = node_with(engine, endpoint.share(), client, backend, |config| {
+    let watched = node_with(driver, endpoint.share(), client, backend, |config| {
         config.max_pipes = pipes
     });
     (watched, endpoint, connections)
@@ -158,7 +158,7 @@ fn flood(mut stream: &TcpStream) -> Duration {
 
 #[test]
 fn a_side_that_takes_nothing_stalls_spliced_or_copied() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for pipes in [8, 0] {
             for to_client in [true, false] {
                 let backend = BackendSettings {
@@ -166,7 +166,7 @@ fn a_side_that_takes_nothing_stalls_spliced_or_copied() {
                     ..BackendSettings::default()
                 };
                 let (watched, _endpoint, connections) =
-                    handing_over(engine, &ClientSettings::default(), &backend, pipes);
+                    handing_over(driver, &ClientSettings::default(), &backend, pipes);
                 let client = watched.dial();
                 let server = connections.next();
                 let (reads_not, floods) = if to_client {
@@ -184,7 +184,7 @@ fn a_side_that_takes_nothing_stalls_spliced_or_copied() {
 
 #[test]
 fn a_receiver_that_reads_is_not_stalled_however_long_the_transfer() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let patience = 10 * SHORT;
         let backend = BackendSettings {
             write_stall_timeout: Some(patience),
@@ -193,10 +193,10 @@ fn a_receiver_that_reads_is_not_stalled_however_long_the_transfer() {
         let floods = Endpoint::serve(|stream| {
             flood(&stream);
         });
-        let watched = node(engine, floods.share(), &ClientSettings::default(), &backend);
+        let watched = node(driver, floods.share(), &ClientSettings::default(), &backend);
         // Nothing is queued in an idle session, so it does not stall either.
         let echoes = Endpoint::echo();
-        let idle = node(engine, echoes.share(), &ClientSettings::default(), &backend);
+        let idle = node(driver, echoes.share(), &ClientSettings::default(), &backend);
         let mut quiet = idle.dial();
         let client = watched.dial();
         let started = Instant::now();
@@ -210,13 +210,13 @@ fn a_receiver_that_reads_is_not_stalled_however_long_the_transfer() {
 
 #[test]
 fn no_session_becomes_older_than_the_longest_duration() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let client = ClientSettings {
             max_connection_duration: Some(2 * SHORT),
             ..ClientSettings::default()
         };
         let busy = Endpoint::echo();
-        let watched = node(engine, busy.share(), &client, &BackendSettings::default());
+        let watched = node(driver, busy.share(), &client, &BackendSettings::default());
         let started = Instant::now();
         let mut talks = watched.dial();
         while talks.write_all(b"x").and_then(|()| talks.read_exact(&mut [0])).is_ok() {}
@@ -224,7 +224,7 @@ fn no_session_becomes_older_than_the_longest_duration() {
         expect_reason(&watched, "max_duration");
 
         let silent = Blackhole::open();
-        let watched = node(engine, silent.share(), &client, &BackendSettings::default());
+        let watched = node(driver, silent.share(), &client, &BackendSettings::default());
         expect_reset(&watched.dial());
         expect_reason(&watched, "max_duration");
     }
@@ -232,7 +232,7 @@ fn no_session_becomes_older_than_the_longest_duration() {
 
 #[test]
 fn a_user_timeout_ends_the_side_it_is_set_for() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for to_client in [true, false] {
             let (mut client, mut backend) = (ClientSettings::default(), BackendSettings::default());
             if to_client {
@@ -240,7 +240,7 @@ fn a_user_timeout_ends_the_side_it_is_set_for() {
             } else {
                 backend.user_timeout = Some(SHORT);
             }
-            let (watched, _endpoint, connections) = handing_over(engine, &client, &backend, 0);
+            let (watched, _endpoint, connections) = handing_over(driver, &client, &backend, 0);
             let client = watched.dial();
             let server = connections.next();
             assert!(flood(if to_client { &server } else { &client }) >= SHORT);
@@ -252,9 +252,9 @@ fn a_user_timeout_ends_the_side_it_is_set_for() {
 /// What clients inherit from listening sockets follows the plan, back to the kernel's own too.
 #[test]
 fn a_user_timeout_comes_and_goes_with_the_plan() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (watched, endpoint, connections) =
-            handing_over(engine, &ClientSettings::default(), &BackendSettings::default(), 0);
+            handing_over(driver, &ClientSettings::default(), &BackendSettings::default(), 0);
         let impatient = ClientSettings {
             user_timeout: Some(SHORT),
             ..ClientSettings::default()
@@ -287,10 +287,10 @@ fn a_user_timeout_comes_and_goes_with_the_plan() {
 
 #[test]
 fn a_new_policy_is_for_new_sessions() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let watched = node(
-            engine,
+            driver,
             endpoint.share(),
             &ClientSettings::default(),
             &BackendSettings::default(),
@@ -327,13 +327,13 @@ fn dial_alive(address: SocketAddr) -> TcpStream {
 
 #[test]
 fn an_idle_close_of_a_client_that_sends_keepalive_probes_is_counted() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let client = ClientSettings {
             tcp_idle_timeout: Some(Duration::from_secs(4)),
             ..ClientSettings::default()
         };
         let endpoint = Endpoint::echo();
-        let start = || node(engine, endpoint.share(), &client, &BackendSettings::default());
+        let start = || node(driver, endpoint.share(), &client, &BackendSettings::default());
         let (alive, silent) = (start(), start());
         let mut clients = [dial_alive(alive.port.address()), dial(silent.port.address())];
         for client in &mut clients {

@@ -1,4 +1,4 @@
-//! What TLS ports do, asked of every engine with real sockets and real TLS.
+//! What TLS ports do, asked of every driver with real sockets and real TLS.
 
 #[path = "bed/bed.rs"]
 mod bed;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bed::datagrams::{Server, answers, exactly, mirror};
 use bed::recorder::kept;
-use bed::{Bed, ENGINES, PATIENCE, eventually, plans};
+use bed::{Bed, DRIVERS, PATIENCE, eventually, plans};
 use guideway_dataplane::Config;
 use guideway_maglev::Target;
 
@@ -30,7 +30,7 @@ fn main() {
 fn inside() {
     let range = "/proc/sys/net/ipv4/ip_local_port_range";
     kept();
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // Endpoints take their ports before the range is narrowed.
         std::fs::write(range, "32768 60999").expect("range");
         let (first, second) = (Server::reflecting(), Server::reflecting());
@@ -39,11 +39,11 @@ fn inside() {
             (Target::Endpoint(first.address()), 100_000),
             (Target::Endpoint(second.address()), 1),
         ];
-        two_endpoints_share_the_ports(bed::config(engine), &shares, first.address(), second.address());
-        each_source_address_adds_its_ports(bed::config(engine), &shares[..1]);
-        ports_of_listeners_and_of_others_are_left_alone(bed::config(engine), &shares[..1]);
+        two_endpoints_share_the_ports(bed::config(driver), &shares, first.address(), second.address());
+        each_source_address_adds_its_ports(bed::config(driver), &shares[..1]);
+        ports_of_listeners_and_of_others_are_left_alone(bed::config(driver), &shares[..1]);
         std::fs::write(range, "32768 60999").expect("range");
-        datagrams_that_cannot_leave_together_leave_one_by_one(bed::config(engine));
+        datagrams_that_cannot_leave_together_leave_one_by_one(bed::config(driver));
     }
     writeln!(std::io::stdout(), "test udp_namespace ... ok").expect("someone who listens");
 }

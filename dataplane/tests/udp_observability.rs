@@ -10,8 +10,8 @@ use std::time::Duration;
 use bed::datagrams::{Gate, Nobody, Server, answers, ask, client, listener};
 use bed::plans::{self, Share};
 use bed::recorder::kept;
-use bed::{Bed, ENGINES, config, eventually};
-use guideway_dataplane::{AccessLogConfig, AccessLogTarget, Config, Engine};
+use bed::{Bed, DRIVERS, config, eventually};
+use guideway_dataplane::{AccessLogConfig, AccessLogTarget, Config, Driver};
 use guideway_maglev::Target;
 use guideway_model::plan::{ClientSettings, UdpSettings};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(engine: Engine, shares: Option<&[Share]>, client: &ClientSettings, udp: &UdpSettings) -> Watched {
+    fn start(driver: Driver, shares: Option<&[Share]>, client: &ClientSettings, udp: &UdpSettings) -> Watched {
         kept();
         let log = tempfile::NamedTempFile::new().expect("log");
         let bed = Bed::start(Config {
@@ -32,7 +32,7 @@ impl Watched {
                 target: AccessLogTarget::File(log.path().into()),
                 open_lines: false,
             },
-            ..config(engine)
+            ..config(driver)
         });
         let gate = Gate::reserve();
         bed.activate(plans::plan(1, &[listener(gate.key(), shares, client, udp)]));
@@ -40,8 +40,8 @@ impl Watched {
         Watched { bed, gate, log }
     }
 
-    fn with(engine: Engine, shares: &[Share], udp: &UdpSettings) -> Watched {
-        Watched::start(engine, Some(shares), &ClientSettings::default(), udp)
+    fn with(driver: Driver, shares: &[Share], udp: &UdpSettings) -> Watched {
+        Watched::start(driver, Some(shares), &ClientSettings::default(), udp)
     }
 
     /// Waits until exactly these values of this listener and its route are not zero. `{L}` stands for the labels of the
@@ -120,13 +120,13 @@ fn ended<'a>(reason: &'a str, datagrams: [f64; 2], bytes: [f64; 2], more: &[(&'a
 
 #[test]
 fn an_open_flow_and_its_idle_end() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::echo();
         let udp = UdpSettings {
             idle_timeout: Some(Duration::from_secs(2)),
             ..UdpSettings::default()
         };
-        let watched = Watched::with(engine, &[server.share()], &udp);
+        let watched = Watched::with(driver, &[server.share()], &udp);
         let client = client();
         for length in [5, 0, 7] {
             ask(&client, watched.gate.address(), &[1; 9][..length]);
@@ -169,13 +169,13 @@ fn an_open_flow_and_its_idle_end() {
 
 #[test]
 fn the_last_expected_reply() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::echo();
         let udp = UdpSettings {
             expected_replies: Some(1),
             ..UdpSettings::default()
         };
-        let watched = Watched::with(engine, &[server.share()], &udp);
+        let watched = Watched::with(driver, &[server.share()], &udp);
         let client = client();
         ask(&client, watched.gate.address(), b"four");
         let reason = "sessions_closed_total{L,reason=replies_done}";
@@ -186,16 +186,16 @@ fn the_last_expected_reply() {
 
 #[test]
 fn the_end_of_a_listener_and_of_the_node() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for (word, shuts_down) in [("listener_closed", false), ("node_shutdown", true)] {
             let server = Server::echo();
-            let watched = Watched::with(engine, &[server.share()], &UdpSettings::default());
+            let watched = Watched::with(driver, &[server.share()], &UdpSettings::default());
             let client = client();
             ask(&client, watched.gate.address(), b"four");
             let Watched { bed, gate, log } = watched;
             let bed = if shuts_down {
                 bed.plane.shutdown(Duration::ZERO);
-                Bed::start(config(engine))
+                Bed::start(config(driver))
             } else {
                 bed.activate(plans::plan(2, &[]));
                 bed
@@ -210,14 +210,14 @@ fn the_end_of_a_listener_and_of_the_node() {
 
 #[test]
 fn refusals_and_the_choice_that_follows() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let dead = Nobody::at();
         let live = Server::echo();
         let shares = [
             (Target::Endpoint(dead.address()), 100_000),
             (Target::Endpoint(live.address()), 1),
         ];
-        let watched = Watched::with(engine, &shares, &UdpSettings::default());
+        let watched = Watched::with(driver, &shares, &UdpSettings::default());
         let client = client();
         assert_eq!((1..9).find(|_| answers(&client, watched.gate.address())), Some(4));
         let route = format!(
@@ -255,7 +255,7 @@ fn refusals_and_the_choice_that_follows() {
 
 #[test]
 fn datagrams_for_which_no_flow_is_opened() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::echo();
         let share = [server.share()];
         let none = ClientSettings {
@@ -273,7 +273,7 @@ fn datagrams_for_which_no_flow_is_opened() {
             (Some(&share), &none, "flow_limit"),
         ];
         for (shares, settings, word) in cases {
-            let watched = Watched::start(engine, shares, settings, &UdpSettings::default());
+            let watched = Watched::start(driver, shares, settings, &UdpSettings::default());
             assert!(!answers(&client(), watched.gate.address()));
             let dropped = format!("datagrams_dropped_total{{L,reason={word}}}");
             watched.expect_metrics(shares.is_some(), None, &[(&dropped, 1.0)]);
@@ -284,10 +284,10 @@ fn datagrams_for_which_no_flow_is_opened() {
 
 #[test]
 fn an_endpoint_that_cannot_be_reached_from_here() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // The loopback cannot be left from its own address.
         let away: SocketAddr = "[2001:db8::1]:9".parse().expect("address");
-        let watched = Watched::with(engine, &[plans::endpoint(away)], &UdpSettings::default());
+        let watched = Watched::with(driver, &[plans::endpoint(away)], &UdpSettings::default());
         let client = client();
         // A machine with a way to that address opens a flow that no one answers.
         assert!(!answers(&client, watched.gate.address()));
@@ -311,10 +311,10 @@ fn an_endpoint_that_cannot_be_reached_from_here() {
 
 #[test]
 fn datagrams_that_are_too_long_for_the_endpoints_family() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::echo();
         kept();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let v6 = "::1".parse().expect("address");
         let port = bed::datagrams::free_port(v6);
         let key = bed::datagrams::exactly(SocketAddr::new(v6, port));
@@ -340,9 +340,9 @@ fn datagrams_that_are_too_long_for_the_endpoints_family() {
 
 #[test]
 fn the_flow_table_and_the_ports_have_gauges() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::echo();
-        let watched = Watched::with(engine, &[server.share()], &UdpSettings::default());
+        let watched = Watched::with(driver, &[server.share()], &UdpSettings::default());
         ask(&client(), watched.gate.address(), b"1");
         eventually("the gauges", || {
             let values = kept().values("");

@@ -20,13 +20,13 @@
 //! The machine asks for operations ([`Op`]) and is handed completions ([`Event`]). It holds no descriptor and no
 //! bytes and never learns what carries it:
 //!
-//! - A readiness engine tries each operation at once. One that would block simply stays outstanding, and the engine
+//! - A readiness driver tries each operation at once. One that would block simply stays outstanding, and the driver
 //!   asks [`Session::outstanding`] what to try again when the socket becomes ready.
-//! - A completion engine submits each operation and hands over its completion. Bytes that a multishot receive brings
-//!   before they are asked for wait in the engine, and complete the next `Receive` at once; so do the bytes of a send
+//! - A completion driver submits each operation and hands over its completion. Bytes that a multishot receive brings
+//!   before they are asked for wait in the driver, and complete the next `Receive` at once; so do the bytes of a send
 //!   that was linked to the connect.
 //!
-//! An operation is complete when all of its bytes are gone: what a short send leaves over is the engine's to repeat.
+//! An operation is complete when all of its bytes are gone: what a short send leaves over is the driver's to repeat.
 
 use crate::core::expiry::{Expiry, Moments, Phase, Timeouts};
 use crate::core::reason::CloseReason;

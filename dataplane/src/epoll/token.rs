@@ -16,6 +16,8 @@ pub(super) enum Token {
     Flow(Key),
     /// A socket that clients send datagrams to: its place in the thread's list.
     Door(u32),
+    /// A message that an io_uring was to send, by its number.
+    Sent(u32),
 }
 
 /// Bits below the slot: which kind of token.
@@ -32,6 +34,7 @@ impl Token {
             Token::Wake => (3, 0, 0),
             Token::Flow(key) => (4, key.index, key.generation),
             Token::Door(place) => (5, place, 0),
+            Token::Sent(number) => (6, number, 0),
         };
         u64::from(generation) << 32 | (u64::from(place) & PLACE_MASK) << KIND_BITS | kind
     }
@@ -48,6 +51,7 @@ impl Token {
             2 => Token::Listener(place),
             4 => Token::Flow(key),
             5 => Token::Door(place),
+            6 => Token::Sent(place),
             _ => Token::Wake,
         }
     }
@@ -76,6 +80,7 @@ mod tests {
             Token::Listener(77),
             Token::Flow(key),
             Token::Door(78),
+            Token::Sent(79),
             Token::Wake,
         ] {
             assert_eq!(Token::decode(token.encode()), token);

@@ -7,6 +7,7 @@
 //!
 //! Sockets are level-triggered, so that one receive a round is enough where one datagram is what comes.
 
+mod carrier;
 mod door;
 mod ledger;
 mod opening;
@@ -35,10 +36,12 @@ use crate::core::slab::{Key, Slab};
 use crate::core::time::Micros;
 use crate::core::wheel::Wheel;
 use crate::descriptors::OF_FLOW;
+use crate::epoll::udp::carrier::Carrier;
 use crate::epoll::udp::door::Door;
 use crate::epoll::udp::ledger::{FlowLedger, drop_reason};
 use crate::epoll::udp::outbox::{Outbox, Reply};
 use crate::epoll::udp::record::Record;
+use crate::ring::Ring;
 use crate::shared::Shared;
 use crate::sockets;
 use crate::udp::dispatch::{self, Dispatch, Envelope, Post, Report};
@@ -65,6 +68,8 @@ pub(super) struct Flows {
     intake: Intake,
     outbox: Outbox,
     dispatch: Dispatch,
+    /// Where an io_uring carries the datagrams.
+    carrier: Option<Carrier>,
     /// What a batch has for flows, in the order in which it came.
     pieces: Vec<Piece>,
     /// Datagrams for one flow, and the post that is made of them.
@@ -103,7 +108,8 @@ impl Arrival {
 }
 
 impl Flows {
-    pub(super) fn new(shared: &Arc<Shared>, epoll: Arc<OwnedFd>, seat: usize) -> Flows {
+    /// Flows of a thread, whose datagrams `ring` carries if there is one, system calls otherwise.
+    pub(super) fn new(shared: &Arc<Shared>, epoll: Arc<OwnedFd>, seat: usize, ring: Option<Ring>) -> Flows {
         let ledger = FlowLedger::new(shared);
         Flows {
             shared: Arc::clone(shared),
@@ -119,6 +125,7 @@ impl Flows {
             intake: Intake::new(),
             outbox: Outbox::new(),
             dispatch: Dispatch::new(),
+            carrier: ring.map(Carrier::new),
             pieces: Vec::with_capacity(BATCH),
             gathered: Vec::new(),
             post: Post::default(),
@@ -129,7 +136,8 @@ impl Flows {
 
     /// Sockets of its flows.
     pub(super) fn descriptors(&self) -> u64 {
-        self.records.len() as u64 * OF_FLOW
+        let parting = self.carrier.as_ref().map_or(0, Carrier::sockets);
+        (self.records.len() + parting) as u64 * OF_FLOW
     }
 
     /// A round of events begins.
@@ -258,6 +266,7 @@ impl Flows {
         self.send_replies();
         self.expire();
         self.sweep();
+        self.settle_rest();
         if self
             .ledger
             .flush_deadline()
@@ -275,12 +284,25 @@ impl Flows {
 
     /// Whether there is something to do at once.
     pub(super) fn has_waiting(&self) -> bool {
-        self.sweep.is_some()
+        self.sweep.is_some() || self.has_pending()
+    }
+
+    /// Whether completions are yet to be looked at.
+    pub(super) fn has_pending(&self) -> bool {
+        self.carrier.as_ref().is_some_and(Carrier::has_pending)
     }
 
     /// Whether flows are yet to be looked at after a change of plan.
     pub(super) fn is_walking(&self) -> bool {
         self.sweep.is_some()
+    }
+
+    /// Where what doors have received lies.
+    fn received(&self) -> &[u8] {
+        match &self.carrier {
+            Some(carrier) => carrier.bytes(),
+            None => self.intake.bytes(),
+        }
     }
 
     fn take_in(&mut self, arrival: Arrival) {
@@ -304,6 +326,20 @@ impl Flows {
                     self.gathered
                         .extend(dispatch::datagrams(piece.place.clone(), piece.segment));
                 }
+            }
+            if handed.is_none() && self.carrier.is_some() {
+                let singly = self
+                    .records
+                    .get(flow)
+                    .map(|record| record.singly[Side::Endpoint.index()]);
+                let envelope = Envelope {
+                    singly: singly.unwrap_or_default(),
+                    ..Envelope::default()
+                };
+                self.post.clear();
+                self.post.push(0, envelope, self.gathered.iter().cloned());
+                self.post_to_ring(None, |_, _| Some(flow));
+                continue;
             }
             let bytes = handed.unwrap_or_else(|| self.intake.bytes());
             let Some(record) = self.records.get_mut(flow) else {
@@ -347,6 +383,10 @@ impl Flows {
             self.post.clear();
             self.outbox
                 .fill(key, self.doors.get(key).is_some_and(Door::is_wildcard), &mut self.post);
+            if self.carrier.is_some() {
+                self.post_to_ring(Some(key), |flows, tag| flows.outbox.flow(tag));
+                continue;
+            }
             // Without its door a reply has nowhere to leave from: the listener is gone.
             let Some(door) = self.doors.get(key) else { continue };
             let (ledger, records, outbox) = (&mut self.ledger, &mut self.records, &self.outbox);

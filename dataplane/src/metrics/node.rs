@@ -59,6 +59,12 @@ impl NodeMetrics {
         self.buffer_bytes_capacity.set(gauge(shared.buffers.limit()));
         let [_, entries] = shared.affinity.figures();
         self.affinity_capacity.set(gauge(entries));
+        let running = &shared.driver;
+        let driver = metrics::gauge!(
+            list::DRIVER.name,
+            "driver" => running.driver.name(), "reason" => running.reason.clone()
+        );
+        driver.set(1);
         self.announce_ports(shared);
     }
 

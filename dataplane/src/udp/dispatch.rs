@@ -38,6 +38,19 @@ struct Message {
     datagrams: Range<usize>,
 }
 
+/// A message for whoever sends it otherwise than by [`Dispatch`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline<'a> {
+    /// `None` on a connected socket.
+    pub(crate) to: Option<SocketAddr>,
+    /// `None` if the socket has only one.
+    pub(crate) from: Option<IpAddr>,
+    /// The size into which the datagrams, sent as one, are cut.
+    pub(crate) segment: Option<u16>,
+    /// Where they are.
+    pub(crate) datagrams: &'a [Range<usize>],
+}
+
 /// To whom datagrams go, and from which address.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Envelope {
@@ -64,6 +77,23 @@ impl Post {
     pub(crate) fn clear(&mut self) {
         self.messages.clear();
         self.datagrams.clear();
+    }
+
+    /// How many messages there are.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The tag of a message, and what it says.
+    pub(crate) fn message(&self, number: usize) -> Option<(usize, Outline<'_>)> {
+        let message = self.messages.get(number)?;
+        let outline = Outline {
+            to: message.to,
+            from: message.from,
+            segment: message.segment,
+            datagrams: self.datagrams.get(message.datagrams.clone())?,
+        };
+        Some((message.tag, outline))
     }
 
     /// Puts datagrams of one flow in, each with its place in the buffer.

@@ -131,7 +131,7 @@ const NO_BYTES: libc::iovec = libc::iovec {
 };
 
 /// A message that says nothing.
-pub(super) const NO_MESSAGE: libc::mmsghdr = libc::mmsghdr {
+pub(crate) const NO_MESSAGE: libc::mmsghdr = libc::mmsghdr {
     msg_hdr: libc::msghdr {
         msg_name: null_mut(),
         msg_namelen: 0,

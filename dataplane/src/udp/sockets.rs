@@ -1,4 +1,5 @@
-//! UDP sockets, one function for each thing done to them. Non-blocking, close-on-exec.
+//! UDP sockets, one function for each thing done to them. Close-on-exec; each call on one says that it does not wait, since
+//! a receive of an io_uring goes on by itself only where the socket would.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,8 +14,6 @@ use crate::sockets::Listen;
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// Datagrams at most that may have come to a socket between its bind and its connect.
 const STRAY: usize = 64;
-
-const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// Fails with `EADDRINUSE` if another socket has the port there, even one that would share it. With `beside_flows` the
 /// sockets of this process's flows do not count, nor do those of others that share as freely.
@@ -114,7 +113,7 @@ fn datagram(address: SocketAddr) -> Result<OwnedFd, Errno> {
     } else {
         AddressFamily::INET6
     };
-    rustix::net::socket_with(family, SocketType::DGRAM, FLAGS, None)
+    rustix::net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }
 
 fn set(socket: &OwnedFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> Result<(), Errno> {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 pub(crate) struct Name(pub(crate) [u8; Name::ROOM]);
 
 /// Control messages of one datagram.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub(crate) struct Control {
     pub(crate) bytes: [u8; Control::ROOM],

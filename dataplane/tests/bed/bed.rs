@@ -1,4 +1,4 @@
-//! What the tests of this crate stand on: data planes over every engine, plans built by hand, endpoints with a
+//! What the tests of this crate stand on: data planes over every driver, plans built by hand, endpoints with a
 //! behaviour, clients with a deadline.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test target uses its own part")]
 
@@ -18,21 +18,21 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use guideway_dataplane::{Config, DataPlane, Engine, Observer};
+use guideway_dataplane::{Config, DataPlane, Driver, Observer};
 use guideway_model::Plan;
 use guideway_model::node::{BindFailure, BindResult, SocketKey};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
-/// Every engine; each behaviour is asked of all of them.
-pub(crate) const ENGINES: [Engine; 1] = [Engine::Epoll];
+/// Every driver; each behaviour is asked of all of them.
+pub(crate) const DRIVERS: [Driver; 2] = [Driver::Epoll, Driver::IoUring];
 
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A configuration for tests: two threads, timeouts that no test reaches by accident.
-pub(crate) fn config(engine: Engine) -> Config {
+pub(crate) fn config(driver: Driver) -> Config {
     Config {
-        engine,
+        driver,
         threads: NonZeroUsize::new(2).expect("two"),
         connect_timeout: PATIENCE,
         max_sessions: Some(2000),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 
-use guideway_dataplane::{AccessLogConfig, AccessLogTarget, Config, Engine};
+use guideway_dataplane::{AccessLogConfig, AccessLogTarget, Config, Driver};
 use guideway_model::node::SocketKey;
 use guideway_model::plan::Listener;
 
@@ -19,7 +19,7 @@ pub(crate) struct Watched {
 }
 
 /// A configuration with an access log of its own, whose metrics are kept.
-pub(crate) fn logged(engine: Engine, change: impl FnOnce(&mut Config)) -> (Config, tempfile::NamedTempFile) {
+pub(crate) fn logged(driver: Driver, change: impl FnOnce(&mut Config)) -> (Config, tempfile::NamedTempFile) {
     kept();
     let log = tempfile::NamedTempFile::new().expect("log");
     let mut config = Config {
@@ -27,24 +27,24 @@ pub(crate) fn logged(engine: Engine, change: impl FnOnce(&mut Config)) -> (Confi
             target: AccessLogTarget::File(log.path().into()),
             open_lines: false,
         },
-        ..config(engine)
+        ..config(driver)
     };
     change(&mut config);
     (config, log)
 }
 
 impl Watched {
-    pub(crate) fn start(engine: Engine, shares: Option<&[Share]>, change: impl FnOnce(&mut Config)) -> Watched {
-        Watched::with_listener(engine, change, |key| plans::listener(key, shares))
+    pub(crate) fn start(driver: Driver, shares: Option<&[Share]>, change: impl FnOnce(&mut Config)) -> Watched {
+        Watched::with_listener(driver, change, |key| plans::listener(key, shares))
     }
 
     /// With a listener of the test's making.
     pub(crate) fn with_listener(
-        engine: Engine,
+        driver: Driver,
         change: impl FnOnce(&mut Config),
         listener: impl FnOnce(SocketKey) -> Listener,
     ) -> Watched {
-        let (config, log) = logged(engine, change);
+        let (config, log) = logged(driver, change);
         let bed = Bed::start(config);
         let port = Port::reserve();
         bed.activate(plans::plan(1, &[listener(port.loopback_key())]));

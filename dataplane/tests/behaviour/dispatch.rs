@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use crate::bed::endpoint::{Blackhole, Endpoint};
 use crate::bed::{
-    Bed, ENGINES, End, config, dial, plans, read_exactly, read_to_end, reset, reset_on_close, with_deadline,
+    Bed, DRIVERS, End, config, dial, plans, read_exactly, read_to_end, reset, reset_on_close, with_deadline,
 };
 
 /// The word that the endpoint says, or how the session ended without one.
@@ -44,14 +44,14 @@ fn split(address: SocketAddr, count: u32) -> BTreeMap<String, u32> {
 
 #[test]
 fn a_refused_session_goes_to_the_next_endpoint() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::named("a");
         let shares = [
             plans::endpoint(plans::nobody()),
             plans::endpoint(plans::nobody()),
             endpoint.share(),
         ];
-        let (bed, address) = Bed::with_pool(config(engine), &shares);
+        let (bed, address) = Bed::with_pool(config(driver), &shares);
         assert_eq!(split(address, 60), BTreeMap::from([("a".to_owned(), 60)]));
         bed.wait_sessions(0);
     }
@@ -59,7 +59,7 @@ fn a_refused_session_goes_to_the_next_endpoint() {
 
 #[test]
 fn tries_are_bounded() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::named("a");
         let shares = [
             plans::endpoint(plans::nobody()),
@@ -69,7 +69,7 @@ fn tries_are_bounded() {
         let (bed, address) = Bed::with_pool(
             Config {
                 max_tries: 1,
-                ..config(engine)
+                ..config(driver)
             },
             &shares,
         );
@@ -82,7 +82,7 @@ fn tries_are_bounded() {
 
 #[test]
 fn an_endpoint_that_does_not_answer_is_given_up_after_the_connect_timeout() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let blackhole = Blackhole::open();
         let endpoint = Endpoint::named("a");
         let connect_timeout = Duration::from_millis(200);
@@ -90,7 +90,7 @@ fn an_endpoint_that_does_not_answer_is_given_up_after_the_connect_timeout() {
         let (bed, address) = Bed::with_pool(
             Config {
                 connect_timeout,
-                ..config(engine)
+                ..config(driver)
             },
             &shares,
         );
@@ -107,7 +107,7 @@ fn an_endpoint_that_does_not_answer_is_given_up_after_the_connect_timeout() {
 
 #[test]
 fn a_session_that_reaches_no_endpoint_is_reset() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let blackhole = Blackhole::open();
         let connect_timeout = Duration::from_millis(100);
         let cases: [&[plans::Share]; 5] = [
@@ -121,7 +121,7 @@ fn a_session_that_reaches_no_endpoint_is_reset() {
             let (bed, address) = Bed::with_pool(
                 Config {
                     connect_timeout,
-                    ..config(engine)
+                    ..config(driver)
                 },
                 shares,
             );
@@ -133,8 +133,8 @@ fn a_session_that_reaches_no_endpoint_is_reset() {
 
 #[test]
 fn a_listener_without_a_route_resets() {
-    for engine in ENGINES {
-        let bed = Bed::start(config(engine));
+    for driver in DRIVERS {
+        let bed = Bed::start(config(driver));
         let port = crate::bed::Port::reserve();
         bed.activate(plans::plan(1, &[plans::listener(port.loopback_key(), None)]));
         bed.wait_bound();
@@ -144,7 +144,7 @@ fn a_listener_without_a_route_resets() {
 
 #[test]
 fn weights_share_out_fresh_connections() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = [Endpoint::named("a"), Endpoint::named("b"), Endpoint::named("c")];
         let weights = [70, 30, 0];
         let shares: Vec<plans::Share> = endpoints
@@ -152,7 +152,7 @@ fn weights_share_out_fresh_connections() {
             .zip(weights)
             .map(|(endpoint, weight)| (Target::Endpoint(endpoint.address()), weight))
             .collect();
-        let (_bed, address) = Bed::with_pool(config(engine), &shares);
+        let (_bed, address) = Bed::with_pool(config(driver), &shares);
         let words = split(address, 2000);
         assert_eq!(words.keys().collect::<Vec<_>>(), ["a", "b"]);
         // 5 points; the standard deviation of the draw is 1 point.
@@ -162,10 +162,10 @@ fn weights_share_out_fresh_connections() {
 
 #[test]
 fn the_share_of_an_invalid_ref_is_reset() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::named("a");
         let shares = [(Target::Endpoint(endpoint.address()), 20), (Target::Reject(0), 80)];
-        let (_bed, address) = Bed::with_pool(config(engine), &shares);
+        let (_bed, address) = Bed::with_pool(config(driver), &shares);
         let words = split(address, 1000);
         assert!(words["reset"].abs_diff(800) <= 50, "{words:?}");
         assert_eq!(words["a"] + words["reset"], 1000);
@@ -186,7 +186,7 @@ fn dial_from(port: u16, address: SocketAddr) -> TcpStream {
 
 #[test]
 fn one_client_tuple_reaches_one_endpoint_through_every_node_and_after_a_restart() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = [
             Endpoint::named("a"),
             Endpoint::named("b"),
@@ -204,7 +204,7 @@ fn one_client_tuple_reaches_one_endpoint_through_every_node_and_after_a_restart(
                     let data_address = Some(Ipv4Addr::new(127, 0, 0, last).into());
                     let bed = Bed::start(Config {
                         data_address,
-                        ..config(engine)
+                        ..config(driver)
                     });
                     bed.activate(plans::plan(
                         1,
@@ -235,14 +235,14 @@ fn one_client_tuple_reaches_one_endpoint_through_every_node_and_after_a_restart(
 
 #[test]
 fn source_addresses_are_used_in_turn() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
         let sources = [Ipv4Addr::new(127, 0, 0, 21), Ipv4Addr::new(127, 0, 0, 22)];
         let source_addresses = sources.iter().map(|source| (*source).into()).collect();
         let (_bed, address) = Bed::with_pool(
             Config {
                 source_addresses,
-                ..config(engine)
+                ..config(driver)
             },
             &[endpoint.share()],
         );

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::bed::endpoint::{Blackhole, Endpoint};
 use crate::bed::{
-    Bed, ENGINES, End, config, dial, eventually, pattern, read_exactly, read_to_end, reset, reset_on_close,
+    Bed, DRIVERS, End, config, dial, eventually, pattern, read_exactly, read_to_end, reset, reset_on_close,
 };
 
 #[test]
 fn the_client_ends_first_and_still_gets_its_answer() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let mut client = dial(address);
         client.write_all(b"question").expect("write");
         client.shutdown(Shutdown::Write).expect("shutdown");
@@ -28,9 +28,9 @@ fn the_client_ends_first_and_still_gets_its_answer() {
 
 #[test]
 fn the_backend_ends_first_and_still_gets_what_the_client_sends() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let mut client = dial(address);
         let mut server = connections.next();
         server.write_all(b"greeting").expect("write");
@@ -47,9 +47,9 @@ fn the_backend_ends_first_and_still_gets_what_the_client_sends() {
 
 #[test]
 fn a_session_without_a_byte_ends_in_order() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let client = dial(address);
         let server = connections.next();
         drop(client);
@@ -61,9 +61,9 @@ fn a_session_without_a_byte_ends_in_order() {
 
 #[test]
 fn a_reset_is_passed_on_as_a_reset_either_way() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let mut client = dial(address);
         client.write_all(b"x").expect("write");
         let server = connections.next();
@@ -80,9 +80,9 @@ fn a_reset_is_passed_on_as_a_reset_either_way() {
 
 #[test]
 fn bytes_before_a_reset_arrive_before_the_reset() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         for _ in 0..50 {
             let client = dial(address);
             let mut server = connections.next();
@@ -96,9 +96,9 @@ fn bytes_before_a_reset_arrive_before_the_reset() {
 
 #[test]
 fn a_reset_after_a_half_close_is_passed_on() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let client = dial(address);
         let server = connections.next();
         client.shutdown(Shutdown::Write).expect("shutdown");
@@ -122,13 +122,13 @@ fn a_reset_after_a_half_close_is_passed_on() {
 
 #[test]
 fn a_reset_while_the_other_side_does_not_read_ends_the_session() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for pipes in [0, 8] {
             let (endpoint, connections) = Endpoint::handing_over();
             let (bed, address) = Bed::with_pool(
                 guideway_dataplane::Config {
                     max_pipes: pipes,
-                    ..config(engine)
+                    ..config(driver)
                 },
                 &[endpoint.share()],
             );
@@ -163,9 +163,9 @@ fn fill(mut stream: &std::net::TcpStream) {
 
 #[test]
 fn a_client_that_resets_while_its_endpoint_is_dialed_is_gone() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let blackhole = Blackhole::open();
-        let (bed, address) = Bed::with_pool(config(engine), &[blackhole.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[blackhole.share()]);
         let client = dial(address);
         bed.wait_sessions(1);
         reset(client);
@@ -175,12 +175,12 @@ fn a_client_that_resets_while_its_endpoint_is_dialed_is_gone() {
 
 #[test]
 fn an_idle_session_is_reset_and_a_busy_one_is_not() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let idle_timeout = Duration::from_millis(400);
         let config = guideway_dataplane::Config {
             idle_timeout,
-            ..config(engine)
+            ..config(driver)
         };
         let (bed, address) = Bed::with_pool(config, &[endpoint.share()]);
         let mut busy = dial(address);
@@ -225,9 +225,9 @@ impl PeekOnce for &&std::net::TcpStream {
 
 #[test]
 fn shutdown_waits_for_sessions_and_resets_those_that_stay() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let mut leaves = dial(address);
         let stays = dial(address);
         bed.wait_sessions(2);
@@ -256,9 +256,9 @@ fn shutdown_waits_for_sessions_and_resets_those_that_stay() {
 
 #[test]
 fn shutdown_does_not_wait_longer_than_for_the_last_session() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let client = dial(address);
         bed.wait_sessions(1);
         let started = std::time::Instant::now();

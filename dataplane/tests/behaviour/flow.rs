@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use guideway_dataplane::Config;
 
 use crate::bed::endpoint::Endpoint;
-use crate::bed::{Bed, ENGINES, End, config, dial, pattern, read_exactly, read_to_end};
+use crate::bed::{Bed, DRIVERS, End, config, dial, pattern, read_exactly, read_to_end};
 
 /// Sends `up` and receives `down` at the same time, on both ends, and compares.
 fn exchange(client: &TcpStream, server: &TcpStream, up: &[u8], down: &[u8]) {
@@ -38,13 +38,13 @@ fn exchange(client: &TcpStream, server: &TcpStream, up: &[u8], down: &[u8]) {
 #[test]
 fn bulk_flows_both_ways_at_once_with_splice_without_and_with_too_few_pipes() {
     let (up, down) = (pattern(11, 48 << 20), pattern(12, 48 << 20));
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for pipes in [64, 1, 0] {
             let (endpoint, connections) = Endpoint::handing_over();
             let (bed, address) = Bed::with_pool(
                 Config {
                     max_pipes: pipes,
-                    ..config(engine)
+                    ..config(driver)
                 },
                 &[endpoint.share()],
             );
@@ -59,12 +59,12 @@ fn bulk_flows_both_ways_at_once_with_splice_without_and_with_too_few_pipes() {
 
 #[test]
 fn many_bulk_sessions_share_few_pipes_and_little_buffer() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
         let scarce = Config {
             max_pipes: 2,
             max_buffer_bytes: 1 << 20,
-            ..config(engine)
+            ..config(driver)
         };
         let (bed, address) = Bed::with_pool(scarce, &[endpoint.share()]);
         std::thread::scope(|scope| {
@@ -80,13 +80,13 @@ fn many_bulk_sessions_share_few_pipes_and_little_buffer() {
 
 #[test]
 fn a_slow_reader_gets_every_byte_and_holds_its_sender_back() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for pipes in [64, 0] {
             let (endpoint, connections) = Endpoint::handing_over();
             let (bed, address) = Bed::with_pool(
                 Config {
                     max_pipes: pipes,
-                    ..config(engine)
+                    ..config(driver)
                 },
                 &[endpoint.share()],
             );
@@ -122,9 +122,9 @@ fn a_slow_reader_gets_every_byte_and_holds_its_sender_back() {
 
 #[test]
 fn byte_by_byte() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let (_bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (_bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let mut client = dial(address);
         for byte in pattern(4, 2000) {
             client.write_all(&[byte]).expect("write");
@@ -140,9 +140,9 @@ fn byte_by_byte() {
 
 #[test]
 fn bursts_of_every_size_around_the_buffers() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let (_bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (_bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         let client = dial(address);
         for size in [
             1,
@@ -170,9 +170,9 @@ fn bursts_of_every_size_around_the_buffers() {
 /// Urgent data makes a receive stop short of what is there.
 #[test]
 fn urgent_data_loses_nothing_around_it() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         for round in 0..20 {
             let mut client = dial(address);
             let server = connections.next();

@@ -8,7 +8,7 @@ use guideway_model::node::BindResult;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use crate::bed::endpoint::Endpoint;
-use crate::bed::{Bed, ENGINES, Port, config, dial, eventually, plans, read_exactly};
+use crate::bed::{Bed, DRIVERS, Port, config, dial, eventually, plans, read_exactly};
 
 fn echoes(address: SocketAddr) {
     let mut client = dial(address);
@@ -18,9 +18,9 @@ fn echoes(address: SocketAddr) {
 
 #[test]
 fn the_default_address_is_every_address_of_both_families() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let port = Port::reserve();
         bed.activate(plans::plan(
             1,
@@ -38,12 +38,12 @@ fn the_default_address_is_every_address_of_both_families() {
 
 #[test]
 fn a_configured_data_address_is_the_only_one() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let data_address = Some(Ipv4Addr::new(127, 0, 0, 7).into());
         let bed = Bed::start(Config {
             data_address,
-            ..config(engine)
+            ..config(driver)
         });
         let port = Port::reserve();
         bed.activate(plans::plan(
@@ -61,10 +61,10 @@ fn a_configured_data_address_is_the_only_one() {
 
 #[test]
 fn ipv6_clients_reach_ipv4_endpoints_and_the_other_way_round() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let v4 = Endpoint::echo();
         let v6 = Endpoint::serve_on(IpAddr::V6(Ipv6Addr::LOCALHOST), crate::bed::endpoint::echo);
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let port = Port::reserve();
         let v6_address = SocketAddr::from((Ipv6Addr::LOCALHOST, port.number()));
         bed.activate(plans::plan(
@@ -82,10 +82,10 @@ fn ipv6_clients_reach_ipv4_endpoints_and_the_other_way_round() {
 
 #[test]
 fn a_single_address_beside_the_wildcard_has_its_own_route() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for wildcard_first in [true, false] {
             let (everyone, one) = (Endpoint::named("all"), Endpoint::named("one"));
-            let bed = Bed::start(config(engine));
+            let bed = Bed::start(config(driver));
             let port = Port::reserve();
             let wildcard = plans::listener(plans::node_default(port.number()), Some(&[everyone.share()]));
             let single_address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 8), port.number()));
@@ -102,10 +102,10 @@ fn a_single_address_beside_the_wildcard_has_its_own_route() {
 
 #[test]
 fn two_groups_of_one_node_do_not_share_an_address() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let bed = Bed::start(Config {
             data_address: Some(Ipv4Addr::LOCALHOST.into()),
-            ..config(engine)
+            ..config(driver)
         });
         let port = Port::reserve();
         let endpoint = Endpoint::echo();
@@ -125,8 +125,8 @@ fn two_groups_of_one_node_do_not_share_an_address() {
 
 #[test]
 fn an_address_that_is_not_there_yet_is_bound() {
-    for engine in ENGINES {
-        let bed = Bed::start(config(engine));
+    for driver in DRIVERS {
+        let bed = Bed::start(config(driver));
         let port = Port::reserve();
         // TEST-NET-1, RFC 5737, and the documentation prefix of RFC 3849.
         let addresses: [IpAddr; 2] = ["192.0.2.77".parse().expect("v4"), "2001:db8::77".parse().expect("v6")];
@@ -140,10 +140,10 @@ fn an_address_that_is_not_there_yet_is_bound() {
 
 #[test]
 fn a_data_address_that_is_not_there_is_reported() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let bed = Bed::start(Config {
             data_address: Some("192.0.2.78".parse().expect("address")),
-            ..config(engine)
+            ..config(driver)
         });
         let port = Port::reserve();
         let key = plans::node_default(port.number());
@@ -166,11 +166,11 @@ fn occupy(port: &Port, shares: bool) -> TcpListener {
 
 #[test]
 fn an_occupied_port_is_reported_and_taken_when_it_is_free() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // Even a socket that would share the port counts as an occupant.
         for shares in [false, true] {
             let endpoint = Endpoint::echo();
-            let bed = Bed::start(config(engine));
+            let bed = Bed::start(config(driver));
             let port = Port::reserve();
             let occupant = occupy(&port, shares);
             bed.activate(plans::plan(
@@ -191,12 +191,12 @@ fn an_occupied_port_is_reported_and_taken_when_it_is_free() {
 
 #[test]
 fn when_all_sessions_are_taken_clients_wait_for_one_to_end() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let (bed, address) = Bed::with_pool(
             Config {
                 max_sessions: Some(2),
-                ..config(engine)
+                ..config(driver)
             },
             &[endpoint.share()],
         );
@@ -218,10 +218,10 @@ fn when_all_sessions_are_taken_clients_wait_for_one_to_end() {
 
 #[test]
 fn a_port_of_a_running_node_is_busy_for_another_until_it_ends() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let (first, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
-        let second = Bed::start(config(engine));
+        let (first, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
+        let second = Bed::start(config(driver));
         let key = plans::exactly(address);
         second.activate(plans::plan(1, &[plans::listener(key, Some(&[endpoint.share()]))]));
         second.wait_failed(key);

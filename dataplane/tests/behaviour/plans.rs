@@ -4,14 +4,14 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use crate::bed::endpoint::Endpoint;
-use crate::bed::{Bed, ENGINES, End, Port, config, dial, eventually, pattern, plans, read_exactly, read_to_end};
+use crate::bed::{Bed, DRIVERS, End, Port, config, dial, eventually, pattern, plans, read_exactly, read_to_end};
 
 #[test]
 fn fifty_plans_do_not_touch_a_live_session_or_its_transfer() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
         let others = [Endpoint::named("a"), Endpoint::named("b")];
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let port = Port::reserve();
         let listener = |shares: &[plans::Share]| plans::listener(port.loopback_key(), Some(shares));
         bed.activate(plans::plan(1, &[listener(&[endpoint.share()])]));
@@ -40,10 +40,10 @@ fn fifty_plans_do_not_touch_a_live_session_or_its_transfer() {
 
 #[test]
 fn new_sessions_follow_the_new_plan_and_old_ones_stay() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (old, connections) = Endpoint::handing_over();
         let new = Endpoint::named("new");
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let port = Port::reserve();
         bed.activate(plans::plan(
             1,
@@ -66,9 +66,9 @@ fn new_sessions_follow_the_new_plan_and_old_ones_stay() {
 
 #[test]
 fn a_removed_listener_closes_and_its_sessions_live_on() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let (gone, stays) = (Port::reserve(), Port::reserve());
         let listener = |port: &Port| plans::listener(port.loopback_key(), Some(&[endpoint.share()]));
         bed.activate(plans::plan(1, &[listener(&gone), listener(&stays)]));
@@ -106,9 +106,9 @@ fn a_removed_listener_closes_and_its_sessions_live_on() {
 
 #[test]
 fn of_many_plans_at_once_the_last_one_counts() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::named("last");
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let port = Port::reserve();
         for generation in 1..=200 {
             let shares: &[plans::Share] = if generation == 200 { &[endpoint.share()] } else { &[] };

@@ -12,7 +12,7 @@ use crate::bed::datagrams::{Gate, Server, client_on, mirror};
 use crate::bed::endpoint::Endpoint;
 use crate::bed::plans::{self, Phases};
 use crate::bed::recorder::kept;
-use crate::bed::{Bed, ENGINES, Port, config, eventually, read_exactly, with_deadline};
+use crate::bed::{Bed, DRIVERS, Port, config, eventually, read_exactly, with_deadline};
 use crate::pins::client_ip;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -62,10 +62,10 @@ fn activate(bed: &Bed, port: &Port, generation: u64, affinity: Affinity, active:
 
 #[test]
 fn all_sessions_of_a_client_go_to_one_endpoint_whatever_is_added() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = endpoints();
         let shares = endpoints.each_ref().map(Endpoint::share);
-        let (bed, port) = start(config(engine), client_ip(LONG), &shares[..2]);
+        let (bed, port) = start(config(driver), client_ip(LONG), &shares[..2]);
         let words: Vec<Vec<u8>> = (1..=20).map(|last| ask(ip(last), port.address())).collect();
         assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), 2);
         activate(&bed, &port, 2, client_ip(LONG), &shares);
@@ -83,11 +83,11 @@ fn all_sessions_of_a_client_go_to_one_endpoint_whatever_is_added() {
 
 #[test]
 fn flows_and_connections_of_one_network_are_one_client_each() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers: Vec<Server> = (0..6).map(|_| Server::reflecting()).collect();
         let shares: Vec<plans::Share> = servers.iter().map(Server::share).collect();
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let phases = Phases {
             active: &shares,
             affinity: Affinity {
@@ -119,7 +119,7 @@ fn flows_and_connections_of_one_network_are_one_client_each() {
 
 #[test]
 fn a_client_is_forgotten_a_timeout_after_its_last_session() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = endpoints();
         let shares = endpoints.each_ref().map(Endpoint::share);
         // Each entry shows among the needs.
@@ -127,7 +127,7 @@ fn a_client_is_forgotten_a_timeout_after_its_last_session() {
             replication: Replication::Always,
             ..client_ip(Duration::from_secs(1))
         };
-        let (bed, port) = start(config(engine), short, &shares[..1]);
+        let (bed, port) = start(config(driver), short, &shares[..1]);
         let held = dial_from(ip(1), port.address());
         read_exactly(&held, 1);
         for last in 2..=20 {
@@ -147,10 +147,10 @@ fn a_client_is_forgotten_a_timeout_after_its_last_session() {
 
 #[test]
 fn a_drained_endpoint_loses_its_clients_with_their_next_session() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = endpoints();
         let shares = endpoints.each_ref().map(Endpoint::share);
-        let (bed, port) = start(config(engine), client_ip(LONG), &shares[..2]);
+        let (bed, port) = start(config(driver), client_ip(LONG), &shares[..2]);
         let first: Vec<TcpStream> = (1..=20).map(|last| dial_from(ip(last), port.address())).collect();
         let words: Vec<Vec<u8>> = first.iter().map(|stream| read_exactly(stream, 1)).collect();
         let phases = Phases {
@@ -176,11 +176,11 @@ fn a_drained_endpoint_loses_its_clients_with_their_next_session() {
 
 #[test]
 fn a_full_table_sheds_the_idle_and_serves_the_rest_unremembered() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         kept();
         let endpoints = endpoints();
         let shares = endpoints.each_ref().map(Endpoint::share);
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.max_affinity_entries = 5;
         let (bed, port) = start(config, client_ip(LONG), &shares[..1]);
         let shed = || kept().values("affinity_entries_shed_total").values().sum::<f64>();
@@ -220,11 +220,11 @@ fn a_full_table_sheds_the_idle_and_serves_the_rest_unremembered() {
 /// The endpoint of a client cannot be reached: it goes to the next one, and stays with that.
 #[test]
 fn a_redispatched_client_stays_where_it_was_taken() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = endpoints();
         let mut shares: Vec<plans::Share> = endpoints.iter().map(Endpoint::share).collect();
         shares.push((plans::endpoint(plans::nobody()).0, 1_000_000));
-        let (bed, port) = start(config(engine), client_ip(LONG), &shares);
+        let (bed, port) = start(config(driver), client_ip(LONG), &shares);
         let look = |last, expected| {
             let stream = dial_from(ip(last), port.address());
             let word = read_exactly(&stream, 1);

@@ -13,7 +13,7 @@ use crate::bed::datagrams::{Gate, Server, ask, client};
 use crate::bed::endpoint::{Blackhole, Endpoint};
 use crate::bed::plans::{self, Phases};
 use crate::bed::watched::Watched;
-use crate::bed::{Bed, ENGINES, End, PATIENCE, Port, config, dial, eventually, read_exactly, read_to_end};
+use crate::bed::{Bed, DRIVERS, End, PATIENCE, Port, config, dial, eventually, read_exactly, read_to_end};
 
 /// Every session.
 fn all(bed: &Bed) -> Vec<SessionRow> {
@@ -32,9 +32,9 @@ fn expect(bed: &Bed, what: &str, look: impl Fn(&SessionRow) -> bool) -> SessionR
 
 #[test]
 fn a_connection_shows_what_it_is_and_does() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let (bed, address) = Bed::with_pool(config(engine), &[endpoint.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[endpoint.share()]);
         assert_eq!(all(&bed), []);
         let mut stream = dial(address);
         let mut server = connections.next();
@@ -66,9 +66,9 @@ fn a_connection_shows_what_it_is_and_does() {
 
 #[test]
 fn a_connection_that_is_dialed_has_no_endpoints_side() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let hole = Blackhole::open();
-        let (bed, address) = Bed::with_pool(config(engine), &[hole.share()]);
+        let (bed, address) = Bed::with_pool(config(driver), &[hole.share()]);
         let stream = dial(address);
         let row = expect(&bed, "the dialing session", |row| row.state == SessionState::Connecting);
         assert!(row.endpoint.is_some());
@@ -81,10 +81,10 @@ fn a_connection_that_is_dialed_has_no_endpoints_side() {
 
 #[test]
 fn a_flow_counts_its_datagrams_each_way() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::echo();
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         bed.activate(plans::plan(1, &[plans::listener(gate.key(), Some(&[server.share()]))]));
         bed.wait_bound();
         let client = client();
@@ -106,12 +106,12 @@ fn every_session_is_listed_once_and_counted_where_it_goes() {
     // Flows in more slices than one; no more connections than wait at an endpoint that is slow to accept.
     const SESSIONS: usize = 100;
     const FLOWS: usize = 700;
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = [Endpoint::named("1"), Endpoint::named("2")];
         let server = Server::echo();
         let shares = endpoints.each_ref().map(Endpoint::share);
         let (gate, port) = (Gate::reserve(), Port::reserve());
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let listeners = [
             plans::listener(port.loopback_key(), Some(&shares)),
             plans::listener(gate.key(), Some(&[server.share()])),
@@ -154,10 +154,10 @@ fn every_session_is_listed_once_and_counted_where_it_goes() {
 
 #[test]
 fn a_closed_session_tells_who_closed_it() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for (reason, word) in [(CloseReason::Killed, "killed"), (CloseReason::Drained, "drained")] {
             let endpoint = Endpoint::echo();
-            let watched = Watched::start(engine, Some(&[endpoint.share()]), |_| ());
+            let watched = Watched::start(driver, Some(&[endpoint.share()]), |_| ());
             let mut stream = watched.dial();
             stream.write_all(b"x").expect("write");
             read_exactly(&stream, 1);
@@ -175,10 +175,10 @@ fn a_closed_session_tells_who_closed_it() {
 
 #[test]
 fn why_a_session_is_where_it_is() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let live = Endpoint::named("1");
         let shares = [(plans::endpoint(plans::nobody()).0, 100_000), live.share()];
-        let (bed, address) = Bed::with_pool(config(engine), &shares);
+        let (bed, address) = Bed::with_pool(config(driver), &shares);
         let stream = dial(address);
         read_exactly(&stream, 1);
         expect(&bed, "the redispatched session", |row| {
@@ -207,11 +207,11 @@ fn why_a_session_is_where_it_is() {
 
 #[test]
 fn whoever_watches_sees_sessions_open_and_close() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::named("1");
         let server = Server::echo();
         let (gate, port) = (Gate::reserve(), Port::reserve());
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let listeners = [
             plans::listener(port.loopback_key(), Some(&[endpoint.share()])),
             plans::listener(gate.key(), Some(&[server.share()])),

@@ -11,7 +11,7 @@ use guideway_model::plan::{Affinity, AffinityKind, Pool, Replication, Standing};
 use crate::bed::datagrams::{Gate, Mirror, Server, client, mirror};
 use crate::bed::endpoint::Endpoint;
 use crate::bed::plans::{Phases, SEED};
-use crate::bed::{Bed, ENGINES, Port, config, dial, read_exactly};
+use crate::bed::{Bed, DRIVERS, Port, config, dial, read_exactly};
 
 /// Where the active table sends a client.
 pub(crate) fn by_table(pool: &Pool, socket: SocketKey, client: SocketAddr) -> SocketAddr {
@@ -48,11 +48,11 @@ fn pin(bed: &Bed, pins: impl IntoIterator<Item = (PinKey, SocketAddr)>) {
 
 #[test]
 fn an_unknown_flow_follows_its_pin_and_a_known_one_stays() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers = [Server::reflecting(), Server::reflecting()];
         let shares = [servers[0].share(), servers[1].share()];
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let phases = Phases {
             active: &shares,
             ..Phases::default()
@@ -94,11 +94,11 @@ fn an_unknown_flow_follows_its_pin_and_a_known_one_stays() {
 
 #[test]
 fn a_draining_endpoint_keeps_its_flows_takes_pinned_ones_and_nothing_else() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (stays, drains) = (Server::reflecting(), Server::reflecting());
         let both = [stays.share(), drains.share()];
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let before = Phases {
             active: &both,
             ..Phases::default()
@@ -138,11 +138,11 @@ fn a_draining_endpoint_keeps_its_flows_takes_pinned_ones_and_nothing_else() {
 
 #[test]
 fn a_leaving_endpoint_gets_nothing_new_and_its_flows_are_chosen_anew() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (stays, leaves) = (Server::reflecting(), Server::reflecting());
         let both = [stays.share(), leaves.share()];
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let before = Phases {
             active: &both,
             ..Phases::default()
@@ -176,11 +176,11 @@ fn a_leaving_endpoint_gets_nothing_new_and_its_flows_are_chosen_anew() {
 
 #[test]
 fn after_a_loss_unknown_flows_go_where_the_lost_nodes_table_says() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers = [Server::reflecting(), Server::reflecting(), Server::reflecting()];
         let shares = servers.each_ref().map(Server::share);
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let phases = Phases {
             active: &shares,
             past: Some(&shares[..2]),
@@ -225,10 +225,10 @@ impl Words {
 /// Its own sockets hold such a session, and nothing brings it back elsewhere.
 #[test]
 fn tcp_under_five_tuple_affinity_follows_no_pin() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let words = Words::new();
         let shares = words.0.each_ref().map(Endpoint::share);
-        let (bed, port) = (Bed::start(config(engine)), Port::reserve());
+        let (bed, port) = (Bed::start(config(driver)), Port::reserve());
         let socket = port.loopback_key();
         let phases = Phases {
             active: &shares,
@@ -249,11 +249,11 @@ fn tcp_under_five_tuple_affinity_follows_no_pin() {
 
 #[test]
 fn a_new_client_under_client_ip_affinity_follows_its_pin_unless_the_endpoint_is_drained() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for standing in [Standing::Ready, Standing::Draining, Standing::Leaving] {
             let words = Words::new();
             let shares = words.0.each_ref().map(Endpoint::share);
-            let (bed, port) = (Bed::start(config(engine)), Port::reserve());
+            let (bed, port) = (Bed::start(config(driver)), Port::reserve());
             let socket = port.loopback_key();
             let ready = Phases {
                 active: &shares,

@@ -11,15 +11,15 @@ use crate::bed::datagrams::{Gate, Nobody, Server, answers, bed, client};
 use crate::bed::endpoint::{Blackhole, Endpoint};
 use crate::bed::plans::{self, Phases};
 use crate::bed::tls::{self, Authority, TlsBed, VERSIONS, client_hello};
-use crate::bed::{Bed, ENGINES, Port, config, dial, eventually, read_exactly};
+use crate::bed::{Bed, DRIVERS, Port, config, dial, eventually, read_exactly};
 
 /// The first endpoint of each session neither accepts nor refuses, so that it is given up only when the plan has changed.
 #[test]
 fn a_session_that_dials_goes_on_under_the_plan_that_counts_now() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let hole = Blackhole::open();
         let (leaves, comes) = (Endpoint::named("old"), Endpoint::named("new"));
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.connect_timeout = Duration::from_millis(500);
         let (bed, port) = (Bed::start(config), Port::reserve());
         let heavy = (hole.share().0, 1_000_000);
@@ -46,7 +46,7 @@ fn a_session_that_dials_goes_on_under_the_plan_that_counts_now() {
 
 #[test]
 fn a_client_that_greets_while_the_plan_changes_is_chosen_an_endpoint_of_the_new_one() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let authority = Authority::new();
         let trust = authority.client(&VERSIONS);
         let (old, new) = (Endpoint::named("old"), Endpoint::named("new"));
@@ -54,7 +54,7 @@ fn a_client_that_greets_while_the_plan_changes_is_chosen_an_endpoint_of_the_new_
             let routes = [tls::route("shop.test", &[endpoint.share()], None)];
             tls::listener("shop.test", TlsHandling::Passthrough, &routes)
         };
-        let bed = TlsBed::start(config(engine), &[listener(&old)]);
+        let bed = TlsBed::start(config(driver), &[listener(&old)]);
         let hello = client_hello("shop.test", &trust);
         let (first, rest) = hello.split_at(hello.len() / 2);
         let mut streams: Vec<_> = (0..10).map(|_| bed.dial()).collect();
@@ -77,7 +77,7 @@ fn a_client_that_greets_while_the_plan_changes_is_chosen_an_endpoint_of_the_new_
 
 #[test]
 fn a_passed_through_session_that_dials_goes_on_under_the_new_plan() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let authority = Authority::new();
         let trust = authority.client(&VERSIONS);
         let hole = Blackhole::open();
@@ -87,7 +87,7 @@ fn a_passed_through_session_that_dials_goes_on_under_the_new_plan() {
             let routes = [tls::route("shop.test", &shares, None)];
             tls::listener("shop.test", TlsHandling::Passthrough, &routes)
         };
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.connect_timeout = Duration::from_millis(500);
         let bed = TlsBed::start(config, &[listener(&old)]);
         let hello = client_hello("shop.test", &trust);
@@ -109,14 +109,14 @@ fn a_passed_through_session_that_dials_goes_on_under_the_new_plan() {
 /// Seconds of life, or a change of its tables, prove that a redispatched flow is worth a pin.
 #[test]
 fn a_redispatched_flow_needs_a_pin_when_it_has_lived() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for by_plan in [true, false] {
             let dead = Nobody::at();
             let live = Server::echo();
             let third = Server::echo();
             let shares = [(Target::Endpoint(dead.address()), 1_000_000), live.share()];
             let gate = Gate::reserve();
-            let bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+            let bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
             let client = client();
             let tries = (1..100).find(|_| answers(&client, gate.address()));
             assert_eq!(tries, Some(4));

@@ -11,7 +11,7 @@ use guideway_model::plan::Pool;
 use crate::bed::datagrams::{Gate, Mirror, Server, client, client_on, mirror};
 use crate::bed::endpoint::Endpoint;
 use crate::bed::plans::Phases;
-use crate::bed::{Bed, ENGINES, Port, config, dial, eventually, read_exactly};
+use crate::bed::{Bed, DRIVERS, Port, config, dial, eventually, read_exactly};
 use crate::pins::{by_table, client_ip};
 
 fn key(pool: &Pool, socket: SocketKey, client: &UdpSocket) -> PinKey {
@@ -34,11 +34,11 @@ fn moving(clients: &[UdpSocket], socket: SocketKey, one: &Pool, other: &Pool) ->
 
 #[test]
 fn needs_are_the_flows_that_two_tables_disagree_on() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers: Vec<Server> = (0..3).map(|_| Server::reflecting()).collect();
         let shares: Vec<_> = servers.iter().map(Server::share).collect();
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let old = Phases {
             active: &shares[..2],
             ..Phases::default()
@@ -100,11 +100,11 @@ fn needs_are_the_flows_that_two_tables_disagree_on() {
 
 #[test]
 fn a_need_ends_with_its_flow() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
         let shares: Vec<_> = servers.iter().map(Server::share).collect();
         let gate = Gate::reserve();
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.udp_idle_timeout = Duration::from_secs(2);
         let bed = Bed::start(config);
         let phases = Phases {
@@ -133,14 +133,14 @@ fn a_need_ends_with_its_flow() {
 /// A client that dials two addresses of a node has two flows with one key.
 #[test]
 fn two_flows_with_one_key_are_one_need_that_ends_with_the_second() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
         let shares: Vec<_> = servers.iter().map(Server::share).collect();
         let gate = Gate::reserve();
         let mut second = gate.key();
         let other: SocketAddr = ([127, 0, 0, 3], gate.port()).into();
         second.address = guideway_model::node::BindAddress::Exactly(other.ip());
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let phases = Phases {
             active: &shares[..1],
             prepared: Some(&shares),
@@ -175,11 +175,11 @@ fn two_flows_with_one_key_are_one_need_that_ends_with_the_second() {
 #[test]
 fn the_walk_is_over_when_everything_was_looked_at() {
     const CLIENTS: usize = 1500;
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
         let shares: Vec<_> = servers.iter().map(Server::share).collect();
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let old = Phases {
             active: &shares[..1],
             ..Phases::default()
@@ -210,10 +210,10 @@ fn the_walk_is_over_when_everything_was_looked_at() {
 
 #[test]
 fn the_entries_of_client_ip_affinity_need_pins_and_its_flows_do_not() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoints = [Endpoint::named("1"), Endpoint::named("2")];
         let shares = endpoints.each_ref().map(Endpoint::share);
-        let (bed, port) = (Bed::start(config(engine)), Port::reserve());
+        let (bed, port) = (Bed::start(config(driver)), Port::reserve());
         let socket = port.loopback_key();
         let local: SocketAddr = ([127, 0, 0, 1], 0).into();
         let affinity = client_ip(Duration::from_secs(60));
@@ -256,11 +256,11 @@ fn the_entries_of_client_ip_affinity_need_pins_and_its_flows_do_not() {
 #[test]
 fn nothing_is_needed_in_a_steady_state() {
     const FLOWS: u16 = 10_000;
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers: Vec<Server> = (0..3).map(|_| Server::reflecting()).collect();
         let shares: Vec<_> = servers.iter().map(Server::share).collect();
         let gate = Gate::reserve();
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.max_sessions = Some(usize::from(FLOWS));
         let bed = Bed::start(config);
         let phases = Phases {

@@ -10,7 +10,7 @@ use guideway_model::plan::{ClientSettings, TlsHandling};
 
 use crate::bed::endpoint::Endpoint;
 use crate::bed::tls::{Authority, TlsBed, VERSIONS, client_hello, listener, route};
-use crate::bed::{ENGINES, End, config, read_exactly, read_to_end};
+use crate::bed::{DRIVERS, End, config, read_exactly, read_to_end};
 
 /// A port that knows `a.test` and nothing else.
 fn only_a(config: Config, endpoint: &Endpoint) -> TlsBed {
@@ -26,9 +26,9 @@ fn said(mut client: TcpStream, bytes: &[u8]) -> (Vec<u8>, End) {
 #[test]
 fn names_that_lead_nowhere_are_reset() {
     let trust = Authority::new().client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let bed = only_a(config(engine), &endpoint);
+        let bed = only_a(config(driver), &endpoint);
         for name in ["b.test", "x.a.test", "test", "192.0.2.1"] {
             let answer = said(bed.dial(), &client_hello(name, &trust));
             assert_eq!(answer, (Vec::new(), End::Reset), "{name}");
@@ -40,9 +40,9 @@ fn names_that_lead_nowhere_are_reset() {
 #[test]
 fn a_name_in_upper_case_is_the_same_name() {
     let trust = Authority::new().client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
-        let bed = only_a(config(engine), &endpoint);
+        let bed = only_a(config(driver), &endpoint);
         let mut hello = client_hello("a.test", &trust);
         let place = hello.windows(6).position(|bytes| bytes == b"a.test").expect("name");
         hello[place..place + 6].copy_from_slice(b"A.TeSt");
@@ -54,9 +54,9 @@ fn a_name_in_upper_case_is_the_same_name() {
 
 #[test]
 fn what_is_no_hello_is_refused_at_once() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let bed = only_a(config(engine), &endpoint);
+        let bed = only_a(config(driver), &endpoint);
         for garbage in [
             &b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"[..],
             &[0; 100],
@@ -82,9 +82,9 @@ fn what_is_no_hello_is_refused_at_once() {
 #[test]
 fn half_a_hello_and_a_fin_or_none_and_a_fin() {
     let trust = Authority::new().client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
-        let bed = only_a(config(engine), &endpoint);
+        let bed = only_a(config(driver), &endpoint);
         for (length, end) in [(0, End::Fin), (100, End::Reset)] {
             let mut client = bed.dial();
             client
@@ -101,12 +101,12 @@ fn half_a_hello_and_a_fin_or_none_and_a_fin() {
 fn a_hello_that_drips_is_cut_off() {
     let trust = Authority::new().client(&VERSIONS);
     let hello = client_hello("a.test", &trust);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let bed = only_a(
             Config {
                 handshake_timeout: Duration::from_millis(200),
-                ..config(engine)
+                ..config(driver)
             },
             &endpoint,
         );
@@ -126,7 +126,7 @@ fn a_hello_that_drips_is_cut_off() {
 
 #[test]
 fn the_most_patient_listener_of_a_port_decides() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let mut listeners = vec![];
         for (name, timeout) in [("a.test", 100), ("b.test", 300)] {
@@ -138,7 +138,7 @@ fn the_most_patient_listener_of_a_port_decides() {
             });
             listeners.push(listener);
         }
-        let bed = TlsBed::start(config(engine), &listeners);
+        let bed = TlsBed::start(config(driver), &listeners);
         let began = std::time::Instant::now();
         assert_eq!(read_to_end(&bed.dial()), (Vec::new(), End::Reset));
         assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());

@@ -8,20 +8,20 @@ use guideway_model::plan::TlsHandling;
 
 use crate::bed::endpoint::Endpoint;
 use crate::bed::tls::{self, Authority, TlsBed, VERSIONS, client_hello, listener, route};
-use crate::bed::{ENGINES, End, config, pattern, plans, read_exactly, read_to_end};
+use crate::bed::{DRIVERS, End, config, pattern, plans, read_exactly, read_to_end};
 
 #[test]
 fn each_name_reaches_its_endpoint_whose_certificate_the_client_sees() {
     let authority = Authority::new();
     let trust = authority.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let names = ["a.test", "b.test", "x.wild.test"];
         let words = ["endpoint a", "endpoint b", "endpoint w"];
         let identities = names.map(|name| authority.identity(&[name]));
         let endpoints = [0, 1, 2].map(|place: usize| identities[place].echo(words[place]));
         let routes = [("a.test", 0), ("b.test", 1), ("*.wild.test", 2)]
             .map(|(name, place): (&str, usize)| route(name, &[endpoints[place].share()], None));
-        let bed = TlsBed::start(config(engine), &[listener("", TlsHandling::Passthrough, &routes)]);
+        let bed = TlsBed::start(config(driver), &[listener("", TlsHandling::Passthrough, &routes)]);
         for place in [0, 1, 2] {
             let mut client = bed.connect(names[place], &trust).expect("handshake");
             assert_eq!(tls::read_exactly(&mut client, 10), words[place].as_bytes());
@@ -36,10 +36,10 @@ fn each_name_reaches_its_endpoint_whose_certificate_the_client_sees() {
 #[test]
 fn bytes_pass_untouched_however_they_are_cut() {
     let trust = Authority::new().client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
         let route = route("a.test", &[endpoint.share()], None);
-        let bed = TlsBed::start(config(engine), &[listener("", TlsHandling::Passthrough, &[route])]);
+        let bed = TlsBed::start(config(driver), &[listener("", TlsHandling::Passthrough, &[route])]);
         let hello = client_hello("a.test", &trust);
         assert!(hello.len() > 1200, "{} bytes hold no key share of ML-KEM", hello.len());
         for piece in [1, 100, hello.len()] {
@@ -67,10 +67,10 @@ fn bytes_pass_untouched_however_they_are_cut() {
 #[test]
 fn what_follows_the_hello_at_once_follows_it_to_the_endpoint() {
     let trust = Authority::new().client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
         let route = route("", &[endpoint.share()], None);
-        let bed = TlsBed::start(config(engine), &[listener("", TlsHandling::Passthrough, &[route])]);
+        let bed = TlsBed::start(config(driver), &[listener("", TlsHandling::Passthrough, &[route])]);
         let sent = [client_hello("a.test", &trust), pattern(3, 300_000)].concat();
         let mut client = bed.dial();
         std::thread::scope(|scope| {
@@ -88,7 +88,7 @@ fn what_follows_the_hello_at_once_follows_it_to_the_endpoint() {
 fn rejects_want_of_endpoints_and_redispatch_are_as_everywhere() {
     let authority = Authority::new();
     let trust = authority.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = authority.identity(&["a.test"]).echo("here");
         let mut shares = vec![plans::endpoint(plans::nobody()), plans::endpoint(plans::nobody())];
         shares.push(endpoint.share());
@@ -98,7 +98,7 @@ fn rejects_want_of_endpoints_and_redispatch_are_as_everywhere() {
             route("empty.test", &[], None),
             route("down.test", &shares[..2], None),
         ];
-        let bed = TlsBed::start(config(engine), &[listener("", TlsHandling::Passthrough, &routes)]);
+        let bed = TlsBed::start(config(driver), &[listener("", TlsHandling::Passthrough, &routes)]);
         for _ in 0..10 {
             let mut client = bed.connect("a.test", &trust).expect("handshake");
             assert_eq!(tls::read_exactly(&mut client, 4), b"here");
@@ -115,14 +115,14 @@ fn rejects_want_of_endpoints_and_redispatch_are_as_everywhere() {
 fn a_new_plan_takes_new_names_and_leaves_old_sessions() {
     let authority = Authority::new();
     let trust = authority.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let identity = authority.identity(&["a.test", "b.test"]);
         let (first, second) = (identity.echo("one"), identity.echo("two"));
         let listeners = |name: &str, endpoint: &Endpoint| {
             let route = route(name, &[endpoint.share()], None);
             [listener("", TlsHandling::Passthrough, &[route])]
         };
-        let bed = TlsBed::start(config(engine), &listeners("a.test", &first));
+        let bed = TlsBed::start(config(driver), &listeners("a.test", &first));
         let mut old = bed.connect("a.test", &trust).expect("handshake");
         assert_eq!(tls::read_exactly(&mut old, 3), b"one");
         bed.activate(2, &listeners("b.test", &second));

@@ -9,7 +9,7 @@ use guideway_model::plan::BackendTls;
 use super::terminate::exchange;
 use crate::bed::endpoint::{Blackhole, Endpoint};
 use crate::bed::tls::{self, Authority, Client, TlsBed, VERSIONS, listener, route, say_goodbye, terminate};
-use crate::bed::{ENGINES, End, config, plans, read_to_end};
+use crate::bed::{DRIVERS, End, config, plans, read_to_end};
 
 /// A port whose TLS ends here, and goes on to these endpoints as the policy says.
 fn onward(config: Config, front: &Authority, shares: &[plans::Share], policy: BackendTls) -> TlsBed {
@@ -40,11 +40,11 @@ fn names_that_a_certificate_may_carry() {
         (&["shop.inside.test", "spiffe://cluster.test/ns/other"], &[uri], false),
         (&["shop.inside.test"], &[uri], false),
     ];
-    for engine in ENGINES {
+    for driver in DRIVERS {
         for (carried, wanted, good) in cases {
             let endpoint = back.identity(carried).echo("verified");
             let policy = back.policy("shop.inside.test", wanted);
-            let bed = onward(config(engine), &front, &[endpoint.share()], policy);
+            let bed = onward(config(driver), &front, &[endpoint.share()], policy);
             let outcome = bed.connect("a.test", &trust);
             if good {
                 let mut client = outcome.expect("handshake");
@@ -61,7 +61,7 @@ fn names_that_a_certificate_may_carry() {
 fn nothing_goes_out_that_is_not_verified() {
     let (front, back) = (Authority::new(), Authority::new());
     let trust = front.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let stranger = Authority::new().identity(&["inside.test"]).echo("stranger");
         let (plain, heard) = Endpoint::handing_over();
         for (share, policy) in [
@@ -69,7 +69,7 @@ fn nothing_goes_out_that_is_not_verified() {
             (plain.share(), back.policy("inside.test", &[])),
             (plain.share(), back.policy("no DNS name", &[])),
         ] {
-            let bed = onward(config(engine), &front, &[share], policy);
+            let bed = onward(config(driver), &front, &[share], policy);
             let outcome = bed.connect("a.test", &trust).and_then(|mut client| {
                 client.write_all(b"secret")?;
                 Ok(client)
@@ -96,14 +96,14 @@ fn nothing_goes_out_that_is_not_verified() {
 fn the_next_endpoint_is_tried_when_one_does_not_verify() {
     let (front, back) = (Authority::new(), Authority::new());
     let trust = front.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let stranger = Authority::new().identity(&["inside.test"]).echo("stranger");
         let friend = back.identity(&["inside.test"]).echo("friend");
         let silent = Blackhole::open();
         let shares = [stranger.share(), friend.share(), silent.share()];
         let quick = Config {
             connect_timeout: Duration::from_millis(500),
-            ..config(engine)
+            ..config(driver)
         };
         let bed = onward(quick, &front, &shares, back.policy("inside.test", &[]));
         for _ in 0..6 {
@@ -116,11 +116,11 @@ fn the_next_endpoint_is_tried_when_one_does_not_verify() {
 #[test]
 fn an_endpoint_that_does_not_answer_in_tls_times_out() {
     let (front, back) = (Authority::new(), Authority::new());
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (mute, _connections) = Endpoint::handing_over();
         let quick = Config {
             connect_timeout: Duration::from_millis(100),
-            ..config(engine)
+            ..config(driver)
         };
         let bed = onward(quick, &front, &[mute.share()], back.policy("inside.test", &[]));
         expect_closed(bed.connect("a.test", &front.client(&VERSIONS)));
@@ -132,7 +132,7 @@ fn an_endpoint_that_does_not_answer_in_tls_times_out() {
 fn ends_are_passed_on_both_ways() {
     let (front, back) = (Authority::new(), Authority::new());
     let trust = front.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // Says goodbye first, then tells what it heard until the client's goodbye.
         let endpoint = back.identity(&["inside.test"]).endpoint(|mut stream| {
             stream.write_all(b"bye").expect("write");
@@ -142,7 +142,7 @@ fn ends_are_passed_on_both_ways() {
             assert_eq!(heard, b"so long");
         });
         let bed = onward(
-            config(engine),
+            config(driver),
             &front,
             &[endpoint.share()],
             back.policy("inside.test", &[]),
@@ -158,7 +158,7 @@ fn ends_are_passed_on_both_ways() {
         // The client first; an echo answers the end with the end.
         let endpoint = back.identity(&["inside.test"]).echo("");
         let bed = onward(
-            config(engine),
+            config(driver),
             &front,
             &[endpoint.share()],
             back.policy("inside.test", &[]),
@@ -176,14 +176,14 @@ fn ends_are_passed_on_both_ways() {
 #[test]
 fn an_endpoint_that_is_cut_off_is_no_end_for_the_client() {
     let (front, back) = (Authority::new(), Authority::new());
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = back.identity(&["inside.test"]).endpoint(|mut stream| {
             stream.write_all(b"half").ok();
             stream.sock.shutdown(std::net::Shutdown::Write).ok();
             stream.sock.read_to_end(&mut Vec::new()).ok();
         });
         let bed = onward(
-            config(engine),
+            config(driver),
             &front,
             &[endpoint.share()],
             back.policy("inside.test", &[]),
@@ -197,10 +197,10 @@ fn an_endpoint_that_is_cut_off_is_no_end_for_the_client() {
 #[test]
 fn much_both_ways_at_once() {
     let (front, back) = (Authority::new(), Authority::new());
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = back.identity(&["inside.test"]).echo("");
         let bed = onward(
-            config(engine),
+            config(driver),
             &front,
             &[endpoint.share()],
             back.policy("inside.test", &[]),

@@ -4,21 +4,21 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use guideway_dataplane::Engine;
+use guideway_dataplane::Driver;
 use guideway_model::plan::TlsHandling;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion, SupportedProtocolVersion};
 
 use crate::bed::endpoint::{Connections, Endpoint};
 use crate::bed::tls::{self, Authority, Client, Identity, TlsBed, VERSIONS, listener, route, say_goodbye, terminate};
-use crate::bed::{ENGINES, End, config, pattern, plans, read_exactly, read_to_end, reset};
+use crate::bed::{DRIVERS, End, config, pattern, plans, read_exactly, read_to_end, reset};
 
 /// A port whose TLS ends here with this certificate, and the endpoint behind.
-fn ending_here(engine: Engine, identity: &Identity) -> (TlsBed, Endpoint, Connections) {
+fn ending_here(driver: Driver, identity: &Identity) -> (TlsBed, Endpoint, Connections) {
     let (endpoint, connections) = Endpoint::handing_over();
     let handling = terminate(&[identity.secret("test/one", "1")]);
     let route = route("", &[endpoint.share()], None);
-    let bed = TlsBed::start(config(engine), &[listener("", handling, &[route])]);
+    let bed = TlsBed::start(config(driver), &[listener("", handling, &[route])]);
     (bed, endpoint, connections)
 }
 
@@ -31,8 +31,8 @@ const OFFERS: [(&[&SupportedProtocolVersion], ProtocolVersion); 2] = [
 #[test]
 fn both_versions_with_hybrid_key_exchange_in_the_newer() {
     let authority = Authority::new();
-    for engine in ENGINES {
-        let (bed, _endpoint, connections) = ending_here(engine, &authority.identity(&["a.test"]));
+    for driver in DRIVERS {
+        let (bed, _endpoint, connections) = ending_here(driver, &authority.identity(&["a.test"]));
         for (versions, agreed) in OFFERS {
             let mut client = bed.connect("a.test", &authority.client(versions)).expect("handshake");
             assert_eq!(client.conn.protocol_version(), Some(agreed));
@@ -52,8 +52,8 @@ fn both_versions_with_hybrid_key_exchange_in_the_newer() {
 #[test]
 fn words_of_the_endpoint_come_first_and_early_words_of_the_client_wait() {
     let authority = Authority::new();
-    for engine in ENGINES {
-        let (bed, _endpoint, connections) = ending_here(engine, &authority.identity(&["a.test"]));
+    for driver in DRIVERS {
+        let (bed, _endpoint, connections) = ending_here(driver, &authority.identity(&["a.test"]));
         for (versions, _) in OFFERS {
             // Written before the handshake: they go out with its last flight.
             let socket = bed.dial();
@@ -74,8 +74,8 @@ fn words_of_the_endpoint_come_first_and_early_words_of_the_client_wait() {
 #[test]
 fn sessions_are_resumed() {
     let authority = Authority::new();
-    for engine in ENGINES {
-        let (bed, _endpoint, connections) = ending_here(engine, &authority.identity(&["a.test"]));
+    for driver in DRIVERS {
+        let (bed, _endpoint, connections) = ending_here(driver, &authority.identity(&["a.test"]));
         for (versions, _) in OFFERS {
             let trust = authority.client(versions);
             for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
@@ -93,7 +93,7 @@ fn sessions_are_resumed() {
 fn a_rotated_certificate_is_for_new_sessions() {
     let authority = Authority::new();
     let trust = authority.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let (old, new) = (authority.identity(&["a.test"]), authority.identity(&["a.test"]));
         let listeners = |identity: &Identity, version: &str| {
@@ -104,7 +104,7 @@ fn a_rotated_certificate_is_for_new_sessions() {
                 &[route],
             )]
         };
-        let bed = TlsBed::start(config(engine), &listeners(&old, "1"));
+        let bed = TlsBed::start(config(driver), &listeners(&old, "1"));
         let mut before = bed.connect("a.test", &trust).expect("handshake");
         assert_eq!(before.conn.peer_certificates(), Some(&old.chain[..]));
         bed.activate(2, &listeners(&new, "2"));
@@ -119,7 +119,7 @@ fn a_rotated_certificate_is_for_new_sessions() {
 fn the_certificate_is_chosen_by_name() {
     let authority = Authority::new();
     let trust = authority.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let identities = [&["default.test"][..], &["*.wild.test"], &["a.wild.test", "a.test"]]
             .map(|names| authority.identity(names));
@@ -128,7 +128,7 @@ fn the_certificate_is_chosen_by_name() {
             .map(|(place, identity)| identity.secret(&format!("test/{place}"), "1"))
             .collect();
         let route = route("", &[endpoint.share()], None);
-        let bed = TlsBed::start(config(engine), &[listener("", terminate(&secrets), &[route])]);
+        let bed = TlsBed::start(config(driver), &[listener("", terminate(&secrets), &[route])]);
         for (name, place) in [
             ("default.test", 0),
             ("b.wild.test", 1),
@@ -152,7 +152,7 @@ fn the_certificate_is_chosen_by_name() {
 fn several_ways_on_one_port() {
     let authority = Authority::new();
     let trust = authority.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (here, there) = (authority.identity(&["here.test"]), authority.identity(&["there.test"]));
         let plain = Endpoint::named("plain");
         let secure = there.echo("there");
@@ -168,7 +168,7 @@ fn several_ways_on_one_port() {
                 &[route("there.test", &[secure.share()], None)],
             ),
         ];
-        let bed = TlsBed::start(config(engine), &listeners);
+        let bed = TlsBed::start(config(driver), &listeners);
         for (name, identity, word) in [("here.test", &here, b"plain"), ("there.test", &there, b"there")] {
             let mut client = bed.connect(name, &trust).expect("handshake");
             assert_eq!(client.conn.peer_certificates(), Some(&identity.chain[..]));
@@ -180,14 +180,14 @@ fn several_ways_on_one_port() {
 #[test]
 fn without_a_certificate_that_is_fit_handshakes_are_refused() {
     let authority = Authority::new();
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let mut broken =
             guideway_model::plan::Certificate::clone(&authority.identity(&["a.test"]).secret("test/x", "1"));
         broken.key = b"nothing".to_vec();
         let endpoint = Endpoint::echo();
         let route = route("", &[endpoint.share()], None);
         let bed = TlsBed::start(
-            config(engine),
+            config(driver),
             &[listener("", terminate(&[Arc::new(broken)]), &[route])],
         );
         let error = bed
@@ -201,8 +201,8 @@ fn without_a_certificate_that_is_fit_handshakes_are_refused() {
 #[test]
 fn handshakes_that_fail_on_the_way() {
     let authority = Authority::new();
-    for engine in ENGINES {
-        let (bed, _endpoint, _connections) = ending_here(engine, &authority.identity(&["a.test"]));
+    for driver in DRIVERS {
+        let (bed, _endpoint, _connections) = ending_here(driver, &authority.identity(&["a.test"]));
         // The client does not trust the authority.
         assert!(bed.connect("a.test", &Authority::new().client(&VERSIONS)).is_err());
         bed.bed.wait_sessions(0);
@@ -225,8 +225,8 @@ fn handshakes_that_fail_on_the_way() {
 #[test]
 fn the_end_of_either_side_is_passed_on_and_the_other_way_goes_on() {
     let authority = Authority::new();
-    for engine in ENGINES {
-        let (bed, _endpoint, connections) = ending_here(engine, &authority.identity(&["a.test"]));
+    for driver in DRIVERS {
+        let (bed, _endpoint, connections) = ending_here(driver, &authority.identity(&["a.test"]));
         for (versions, _) in OFFERS {
             let trust = authority.client(versions);
             let pair = || {
@@ -263,8 +263,8 @@ fn the_end_of_either_side_is_passed_on_and_the_other_way_goes_on() {
 #[test]
 fn a_fin_without_close_notify_is_no_end() {
     let authority = Authority::new();
-    for engine in ENGINES {
-        let (bed, _endpoint, connections) = ending_here(engine, &authority.identity(&["a.test"]));
+    for driver in DRIVERS {
+        let (bed, _endpoint, connections) = ending_here(driver, &authority.identity(&["a.test"]));
         let mut client = bed.connect("a.test", &authority.client(&VERSIONS)).expect("handshake");
         let server = connections.next();
         client.write_all(b"cut").expect("write");
@@ -282,8 +282,8 @@ fn a_fin_without_close_notify_is_no_end() {
 #[test]
 fn a_slow_client_gets_everything_and_the_end() {
     let authority = Authority::new();
-    for engine in ENGINES {
-        let (bed, _endpoint, connections) = ending_here(engine, &authority.identity(&["a.test"]));
+    for driver in DRIVERS {
+        let (bed, _endpoint, connections) = ending_here(driver, &authority.identity(&["a.test"]));
         for length in [100_000, 400_000, 3_000_000] {
             let mut client = bed.connect("a.test", &authority.client(&VERSIONS)).expect("handshake");
             rustix::net::sockopt::set_socket_recv_buffer_size(&client.sock, 64 << 10).expect("SO_RCVBUF");
@@ -320,11 +320,11 @@ fn wait_until_full(client: &Client) {
 #[test]
 fn much_both_ways_at_once() {
     let authority = Authority::new();
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let handling = terminate(&[authority.identity(&["a.test"]).secret("test/one", "1")]);
         let route = route("", &[endpoint.share()], None);
-        let bed = TlsBed::start(config(engine), &[listener("", handling, &[route])]);
+        let bed = TlsBed::start(config(driver), &[listener("", handling, &[route])]);
         for (versions, _) in OFFERS {
             exchange(
                 bed.connect("a.test", &authority.client(versions)).expect("handshake"),
@@ -393,11 +393,11 @@ pub(crate) fn exchange(mut client: Client, length: usize) {
 fn no_endpoint_is_found_before_the_handshake_or_after_it() {
     let authority = Authority::new();
     let trust = authority.client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let handling = terminate(&[authority.identity(&["a.test", "b.test"]).secret("test/one", "1")]);
         let down = plans::endpoint(plans::nobody());
         let routes = [route("a.test", &[], None), route("b.test", &[down], None)];
-        let bed = TlsBed::start(config(engine), &[listener("", handling, &routes)]);
+        let bed = TlsBed::start(config(driver), &[listener("", handling, &routes)]);
         assert!(bed.connect("a.test", &trust).is_err());
         if let Ok(client) = bed.connect("b.test", &trust) {
             assert_eq!(read_to_end(&client.sock).1, End::Reset);

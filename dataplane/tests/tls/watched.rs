@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use guideway_dataplane::{Config, Engine};
+use guideway_dataplane::{Config, Driver};
 use guideway_model::plan::{Certificate, TlsHandling, TlsListener};
 use rustls::ClientConfig;
 use rustls::version::TLS12;
@@ -16,26 +16,22 @@ use crate::bed::tls::{
     self, Authority, Client, TlsBed, VERSIONS, client_hello, listener, route, say_goodbye, terminate,
 };
 use crate::bed::watched::logged;
-use crate::bed::{ENGINES, eventually, plans, read_to_end};
+use crate::bed::{DRIVERS, eventually, plans, read_to_end};
 
-/// A TLS port whose metrics and lines are its own: they carry its test's name.
+/// A TLS port whose metrics and lines are its own: they carry the name of its test and driver.
 struct Watched {
     bed: TlsBed,
-    word: &'static str,
+    word: String,
     log: tempfile::NamedTempFile,
 }
 
 impl Watched {
-    fn start(
-        engine: Engine,
-        word: &'static str,
-        listeners: &[TlsListener],
-        change: impl FnOnce(&mut Config),
-    ) -> Watched {
-        let (config, log) = logged(engine, change);
+    fn start(driver: Driver, word: &str, listeners: &[TlsListener], change: impl FnOnce(&mut Config)) -> Watched {
+        let (config, log) = logged(driver, change);
         let mut listeners = listeners.to_vec();
+        let word = format!("{word}-{}", driver.name());
         for listener in &mut listeners {
-            listener.name.gateway = word.into();
+            listener.name.gateway = word.as_str().into();
         }
         Watched {
             bed: TlsBed::start(config, &listeners),
@@ -47,7 +43,7 @@ impl Watched {
     /// Waits until exactly these metrics of the port's listeners are not zero. `{any` and `{a` stand for the labels of the
     /// port without a route, and of the route of `a.test`.
     fn expect_metrics(&self, expected: &[(&str, f64)]) {
-        let word = self.word;
+        let word = &self.word;
         let labels = |route: &str| format!("{{namespace=test,gateway={word},listener=listener-,route={route}");
         let expected: BTreeMap<String, f64> = expected
             .iter()
@@ -96,11 +92,11 @@ fn offering(authority: &Authority, protocols: &[&str]) -> std::sync::Arc<ClientC
 #[test]
 fn a_session_that_is_passed_through() {
     let authority = Authority::new();
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (endpoint, connections) = Endpoint::handing_over();
         let routes = [route("a.test", &[endpoint.share()], None)];
         let listeners = [listener("", TlsHandling::Passthrough, &routes)];
-        let watched = Watched::start(engine, "passed", &listeners, |_| {});
+        let watched = Watched::start(driver, "passed", &listeners, |_| {});
         let hello = client_hello("a.test", &offering(&authority, &["h2", "http/1.1"]));
         let mut client = watched.bed.dial();
         watched.expect_metrics(&[("sessions_active{any}", 1.0)]);
@@ -119,7 +115,7 @@ fn a_session_that_is_passed_through() {
             ("relayed_bytes_total{a,direction=to_endpoint}", length),
         ]);
         watched.expect_line(&[
-            ("listener", "test/passed/listener-".into()),
+            ("listener", format!("test/{}/listener-", watched.word).into()),
             ("route", "test/route-a.test".into()),
             ("sni", "a.test".into()),
             ("alpn", "h2,http/1.1".into()),
@@ -154,12 +150,12 @@ fn greetings_that_fail() {
         ("empty", Vec::new(), true, "client_fin", serde_json::Value::Null),
         ("silent", Vec::new(), false, "hello_timeout", serde_json::Value::Null),
     ];
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         for (word, bytes, ends, reason, sni) in &cases {
             let routes = [route("a.test", &[endpoint.share()], None)];
             let listeners = [listener("", TlsHandling::Passthrough, &routes)];
-            let watched = Watched::start(engine, word, &listeners, |config| {
+            let watched = Watched::start(driver, word, &listeners, |config| {
                 if *reason == "hello_timeout" {
                     config.handshake_timeout = Duration::from_millis(50);
                 }
@@ -188,9 +184,9 @@ fn greetings_that_fail() {
 #[test]
 fn a_name_that_no_listener_has_counts_for_the_port() {
     let trust = Authority::new().client(&VERSIONS);
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let listeners = ["a.test", "b.test"].map(|name| listener(name, TlsHandling::Passthrough, &[]));
-        let watched = Watched::start(engine, "shared", &listeners, |_| {});
+        let watched = Watched::start(driver, "shared", &listeners, |_| {});
         for name in ["c.test", "b.test"] {
             let mut client = watched.bed.dial();
             client.write_all(&client_hello(name, &trust)).expect("write");
@@ -198,7 +194,7 @@ fn a_name_that_no_listener_has_counts_for_the_port() {
         }
         let port = watched.bed.port.number();
         let values = [format!("*:{port}"), "listener-b.test".into()].map(|listener| {
-            let labels = format!("namespace=test,gateway=shared,listener={listener},route=");
+            let labels = format!("namespace=test,gateway={},listener={listener},route=", watched.word);
             [
                 (format!("sessions_accepted_total{{{labels}}}"), 1.0),
                 (format!("sessions_closed_total{{{labels},reason=no_sni_match}}"), 1.0),
@@ -207,7 +203,7 @@ fn a_name_that_no_listener_has_counts_for_the_port() {
         });
         let expected: BTreeMap<String, f64> = values.into_iter().flatten().collect();
         eventually("the metrics", || {
-            let values = kept().values("gateway=shared,");
+            let values = kept().values(&format!("gateway={},", watched.word));
             if values == expected {
                 Ok(())
             } else {
@@ -250,7 +246,7 @@ fn handshakes_by_side_and_outcome() {
     let (front, back) = (Authority::new(), Authority::new());
     let secret = front.identity(&["a.test"]).secret("test/one", "1");
     let connected = vec![("connect_duration_seconds{a}".to_owned(), 1.0)];
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let good = back.identity(&["inside.test"]).echo("");
         let stranger = Authority::new().identity(&["inside.test"]).echo("");
         let here = |share: plans::Share| {
@@ -261,7 +257,7 @@ fn handshakes_by_side_and_outcome() {
             say_goodbye(&mut client.conn, &mut client.sock);
             read_to_end(&client.sock);
         };
-        let watched = Watched::start(engine, "both_ok", &here(good.share()), |_| {});
+        let watched = Watched::start(driver, "both_ok", &here(good.share()), |_| {});
         leave(
             watched
                 .bed
@@ -276,7 +272,7 @@ fn handshakes_by_side_and_outcome() {
             ("alpn", serde_json::Value::Null),
         ]);
 
-        let watched = Watched::start(engine, "stranger", &here(stranger.share()), |_| {});
+        let watched = Watched::start(driver, "stranger", &here(stranger.share()), |_| {});
         drop(
             watched
                 .bed
@@ -290,7 +286,7 @@ fn handshakes_by_side_and_outcome() {
         assert_eq!(failures.values().copied().collect::<Vec<_>>(), [1.0], "{failures:?}");
 
         // The client's side fails.
-        let watched = Watched::start(engine, "distrust", &here(good.share()), |_| {});
+        let watched = Watched::start(driver, "distrust", &here(good.share()), |_| {});
         assert!(
             watched
                 .bed
@@ -299,7 +295,7 @@ fn handshakes_by_side_and_outcome() {
         );
         expect(&watched, &[closed("handshake_failed"), shaken("client", "alert")]);
 
-        let watched = Watched::start(engine, "slow", &here(good.share()), |config| {
+        let watched = Watched::start(driver, "slow", &here(good.share()), |config| {
             config.handshake_timeout = Duration::from_millis(100);
         });
         let mut client = watched.bed.dial();
@@ -316,7 +312,7 @@ fn handshakes_by_side_and_outcome() {
             terminate(&[unfit.into()]),
             &[route("a.test", &[good.share()], None)],
         )];
-        let watched = Watched::start(engine, "unfit", &listeners, |_| {});
+        let watched = Watched::start(driver, "unfit", &listeners, |_| {});
         assert!(watched.bed.connect("a.test", &front.client(&VERSIONS)).is_err());
         expect(
             &watched,
@@ -328,11 +324,11 @@ fn handshakes_by_side_and_outcome() {
 #[test]
 fn bytes_inside_are_what_counts() {
     let front = Authority::new();
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Endpoint::echo();
         let routes = [route("a.test", &[endpoint.share()], None)];
         let secret = front.identity(&["a.test"]).secret("test/one", "1");
-        let watched = Watched::start(engine, "inside", &[listener("", terminate(&[secret]), &routes)], |_| {});
+        let watched = Watched::start(driver, "inside", &[listener("", terminate(&[secret]), &routes)], |_| {});
         let mut client = watched
             .bed
             .connect("a.test", &front.client(&VERSIONS))

@@ -8,19 +8,19 @@ use guideway_model::node::Protocol;
 use guideway_model::plan::{BackendSettings, Entry, UdpSettings};
 
 use crate::bed::datagrams::{Gate, Nobody, Server, answers, bed, client, mirror};
-use crate::bed::{ENGINES, config, plans};
+use crate::bed::{DRIVERS, config, plans};
 
 #[test]
 fn weights_hold_over_fresh_sockets() {
     const CLIENTS: u32 = 1000;
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers = [Server::reflecting(), Server::reflecting()];
         let shares = [
             (Target::Endpoint(servers[0].address()), 70),
             (Target::Endpoint(servers[1].address()), 30),
         ];
         let gate = Gate::reserve();
-        let _bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+        let _bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
         let pool = plans::pool(&shares, &BackendSettings::default());
         let mut counts = BTreeMap::new();
         let clients: Vec<_> = (0..CLIENTS).map(|_| client()).collect();
@@ -40,11 +40,11 @@ fn weights_hold_over_fresh_sockets() {
 
 #[test]
 fn the_share_of_an_invalid_backend_is_dropped() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let shares = [server.share(), (Target::Reject(0), 1)];
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
         let pool = plans::pool(&shares, &BackendSettings::default());
         let (mut dropped, mut served) = (0, 0);
         for client in (0..30).map(|_| client()).collect::<Vec<_>>() {
@@ -69,7 +69,7 @@ fn the_share_of_an_invalid_backend_is_dropped() {
 
 #[test]
 fn a_client_goes_on_after_three_refusals_in_a_row() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let dead = Nobody::at();
         let live = Server::reflecting();
         let shares = [
@@ -77,7 +77,7 @@ fn a_client_goes_on_after_three_refusals_in_a_row() {
             (Target::Endpoint(live.address()), 1),
         ];
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
         let client = client();
         let tries = (1..100).find(|_| answers(&client, gate.address()));
         // On the loopback a refusal is there when the send returns.
@@ -91,11 +91,11 @@ fn a_client_goes_on_after_three_refusals_in_a_row() {
 
 #[test]
 fn a_flow_without_another_endpoint_stays_where_it_is() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let dead = Nobody::at();
         let gate = Gate::reserve();
         let shares = [plans::endpoint(dead.address())];
-        let bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
         let client = client();
         for _ in 0..10 {
             assert!(!answers(&client, gate.address()));
@@ -106,7 +106,7 @@ fn a_flow_without_another_endpoint_stays_where_it_is() {
 
 #[test]
 fn a_one_way_flow_is_not_moved_by_refusals() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let dead = Nobody::at();
         let live = Server::reflecting();
         let shares = [
@@ -118,7 +118,7 @@ fn a_one_way_flow_is_not_moved_by_refusals() {
             ..UdpSettings::default()
         };
         let gate = Gate::reserve();
-        let _bed = bed(config(engine), &gate, &shares, &settings);
+        let _bed = bed(config(driver), &gate, &shares, &settings);
         let client = client();
         for _ in 0..12 {
             assert!(!answers(&client, gate.address()));
@@ -128,7 +128,7 @@ fn a_one_way_flow_is_not_moved_by_refusals() {
 
 #[test]
 fn a_reply_between_refusals_starts_the_count_anew() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // Answers every second datagram, and refuses the others: it is closed while they come.
         let flaky = Nobody::at();
         let address = flaky.address();
@@ -138,7 +138,7 @@ fn a_reply_between_refusals_starts_the_count_anew() {
             (Target::Endpoint(other.address()), 1),
         ];
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
         let client = client();
         drop(flaky);
         for _ in 0..5 {

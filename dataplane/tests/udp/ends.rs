@@ -5,18 +5,18 @@ use std::time::Duration;
 use guideway_model::plan::UdpSettings;
 
 use crate::bed::datagrams::{Gate, Server, bed, client, mirror};
-use crate::bed::{ENGINES, PATIENCE, config, eventually};
+use crate::bed::{DRIVERS, PATIENCE, config, eventually};
 
 #[test]
 fn an_idle_flow_is_closed_and_its_client_gets_another() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let settings = UdpSettings {
             idle_timeout: Some(Duration::from_millis(100)),
             ..UdpSettings::default()
         };
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &settings);
+        let bed = bed(config(driver), &gate, &[server.share()], &settings);
         let client = client();
         let first = mirror(&client, gate.address());
         bed.wait_sessions(0);
@@ -28,10 +28,10 @@ fn an_idle_flow_is_closed_and_its_client_gets_another() {
 
 #[test]
 fn the_nodes_idle_timeout_counts_where_the_route_has_none() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.udp_idle_timeout = Duration::from_millis(100);
         let bed = bed(config, &gate, &[server.share()], &UdpSettings::default());
         mirror(&client(), gate.address());
@@ -41,7 +41,7 @@ fn the_nodes_idle_timeout_counts_where_the_route_has_none() {
 
 #[test]
 fn datagrams_of_either_side_keep_a_flow_alive() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let idle = Duration::from_millis(500);
         let server = Server::serve(|socket, bytes, from| {
             // A question, and as many answers as fit into three idle timeouts.
@@ -64,7 +64,7 @@ fn datagrams_of_either_side_keep_a_flow_alive() {
             ..UdpSettings::default()
         };
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &settings);
+        let bed = bed(config(driver), &gate, &[server.share()], &settings);
         let client = client();
         client.send_to(b"talk", gate.address()).expect("send");
         let mut answer = [0; 9];
@@ -81,14 +81,14 @@ fn datagrams_of_either_side_keep_a_flow_alive() {
 
 #[test]
 fn a_flow_ends_with_its_last_expected_reply() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let settings = UdpSettings {
             expected_replies: Some(1),
             ..UdpSettings::default()
         };
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &settings);
+        let bed = bed(config(driver), &gate, &[server.share()], &settings);
         let client = client();
         for _ in 0..5 {
             mirror(&client, gate.address());
@@ -99,7 +99,7 @@ fn a_flow_ends_with_its_last_expected_reply() {
 
 #[test]
 fn two_questions_at_once_get_both_of_their_replies() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         // Answers when it has both, as a resolver may that is asked for A and AAAA.
         let mut first = None;
         let server = Server::serve(move |socket, bytes, from| match first.take() {
@@ -114,7 +114,7 @@ fn two_questions_at_once_get_both_of_their_replies() {
             ..UdpSettings::default()
         };
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &settings);
+        let bed = bed(config(driver), &gate, &[server.share()], &settings);
         let client = client();
         for question in [b"A", b"B"] {
             client.send_to(question, gate.address()).expect("send");
@@ -130,7 +130,7 @@ fn two_questions_at_once_get_both_of_their_replies() {
 
 #[test]
 fn a_one_way_flow_brings_everything_and_idles_out() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (server, received) = Server::silent();
         let settings = UdpSettings {
             one_way: true,
@@ -138,7 +138,7 @@ fn a_one_way_flow_brings_everything_and_idles_out() {
             ..UdpSettings::default()
         };
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &settings);
+        let bed = bed(config(driver), &gate, &[server.share()], &settings);
         let client = client();
         for number in 0..200u8 {
             client.send_to(&[number], gate.address()).expect("send");
@@ -152,10 +152,10 @@ fn a_one_way_flow_brings_everything_and_idles_out() {
 
 #[test]
 fn a_shutdown_lets_flows_be_until_its_deadline_and_opens_none() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &[server.share()], &UdpSettings::default());
         let clients = [client(), client(), client()];
         for client in &clients {
             mirror(client, gate.address());

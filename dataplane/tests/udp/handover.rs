@@ -7,18 +7,18 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use crate::bed::datagrams::{Gate, Server, bed, client, mirror};
 use crate::bed::recorder::kept;
-use crate::bed::{ENGINES, PATIENCE, config, eventually};
+use crate::bed::{DRIVERS, PATIENCE, config, eventually};
 
 /// A further socket in the group moves the borders between the shares of the others: what the kernel gave to the first
 /// thread it now gives in part to the second, and in part to that socket.
 #[test]
 fn a_flow_stays_with_its_thread_when_the_kernel_steers_it_elsewhere() {
     const CLIENTS: usize = 300;
-    for engine in ENGINES {
+    for driver in DRIVERS {
         kept();
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &[server.share()], &UdpSettings::default());
         let clients: Vec<UdpSocket> = (0..CLIENTS).map(|_| client()).collect();
         let before: Vec<_> = clients.iter().map(|client| mirror(client, gate.address())).collect();
         let intruder = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).expect("socket");

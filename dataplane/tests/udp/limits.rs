@@ -6,7 +6,7 @@ use guideway_dataplane::Config;
 use guideway_model::plan::{ClientSettings, UdpSettings};
 
 use crate::bed::datagrams::{Gate, Server, answers, bed, client, client_on, listener, mirror};
-use crate::bed::{Bed, ENGINES, config, plans};
+use crate::bed::{Bed, DRIVERS, config, plans};
 
 /// Lives until it is told otherwise.
 fn limited(config: Config, gate: &Gate, server: &Server, settings: &ClientSettings) -> Bed {
@@ -23,14 +23,14 @@ fn limited(config: Config, gate: &Gate, server: &Server, settings: &ClientSettin
 
 #[test]
 fn beyond_a_listeners_limit_new_flows_are_shed_and_old_ones_live() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
         let settings = ClientSettings {
             max_flows: Some(5),
             ..ClientSettings::default()
         };
-        let bed = limited(config(engine), &gate, &server, &settings);
+        let bed = limited(config(driver), &gate, &server, &settings);
         // Over both threads together.
         let served: Vec<_> = (0..5).map(|_| client()).collect();
         let first: Vec<_> = served.iter().map(|client| mirror(client, gate.address())).collect();
@@ -50,10 +50,10 @@ fn beyond_a_listeners_limit_new_flows_are_shed_and_old_ones_live() {
 
 #[test]
 fn beyond_a_clients_limit_other_clients_are_still_served() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.udp_max_flows_per_client = 3;
         let bed = limited(config, &gate, &server, &ClientSettings::default());
         let first: Vec<_> = (0..3).map(|_| client()).collect();
@@ -72,10 +72,10 @@ fn beyond_a_clients_limit_other_clients_are_still_served() {
 
 #[test]
 fn a_flow_that_ended_makes_room_for_another() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let mut config = config(engine);
+        let mut config = config(driver);
         (config.udp_max_flows, config.udp_max_flows_per_client) = (2, 2);
         let settings = UdpSettings {
             expected_replies: Some(1),
@@ -91,10 +91,10 @@ fn a_flow_that_ended_makes_room_for_another() {
 
 #[test]
 fn a_flow_takes_half_of_what_a_session_takes() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let mut config = config(engine);
+        let mut config = config(driver);
         config.max_sessions = Some(3);
         let bed = limited(config, &gate, &server, &ClientSettings::default());
         let clients: Vec<_> = (0..6).map(|_| client()).collect();

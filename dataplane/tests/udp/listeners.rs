@@ -7,18 +7,18 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use crate::bed::datagrams::{Gate, Server, bed, client, exactly, mirror};
 use crate::bed::endpoint::Endpoint;
-use crate::bed::{Bed, ENGINES, config, dial, plans, read_exactly};
+use crate::bed::{Bed, DRIVERS, config, dial, plans, read_exactly};
 
 #[test]
 fn a_port_that_another_socket_has_is_not_shared_with_it() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         for reuse_port in [false, true] {
             let gate = Gate::reserve();
             let other = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).expect("socket");
             sockopt::set_socket_reuseport(&other, reuse_port).expect("SO_REUSEPORT");
             rustix::net::bind(&other, &gate.address()).expect("bind");
-            let bed = Bed::start(config(engine));
+            let bed = Bed::start(config(driver));
             bed.activate(plans::plan(1, &[plans::listener(gate.key(), Some(&[server.share()]))]));
             let failure = bed.wait_failed(gate.key());
             assert_eq!(failure.address, gate.address().to_string());
@@ -32,10 +32,10 @@ fn a_port_that_another_socket_has_is_not_shared_with_it() {
 
 #[test]
 fn no_other_socket_gets_a_port_that_is_listened_on() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let _bed = bed(config(engine), &gate, &[server.share()], &UdpSettings::default());
+        let _bed = bed(config(driver), &gate, &[server.share()], &UdpSettings::default());
         let other = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).expect("socket");
         sockopt::set_socket_reuseaddr(&other, true).expect("SO_REUSEADDR");
         rustix::net::bind(&other, &gate.address()).expect_err("the port is taken");
@@ -44,10 +44,10 @@ fn no_other_socket_gets_a_port_that_is_listened_on() {
 
 #[test]
 fn tcp_and_udp_listen_on_one_port() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (server, endpoint) = (Server::reflecting(), Endpoint::named("tcp"));
         let gate = Gate::reserve();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let listeners = [
             plans::listener(gate.key(), Some(&[server.share()])),
             plans::listener(plans::exactly(gate.address()), Some(&[endpoint.share()])),
@@ -62,10 +62,10 @@ fn tcp_and_udp_listen_on_one_port() {
 
 #[test]
 fn a_listener_opens_on_a_port_that_a_flow_has() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &[server.share()], &UdpSettings::default());
         let client = client();
         let flow = mirror(&client, gate.address());
         let address = SocketAddr::from(([127, 0, 0, 3], flow.source.port()));

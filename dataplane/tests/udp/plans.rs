@@ -5,14 +5,14 @@ use std::time::Duration;
 use guideway_model::plan::{ClientSettings, UdpSettings};
 
 use crate::bed::datagrams::{Gate, Mirror, Server, answers, bed, client, listener, mirror};
-use crate::bed::{ENGINES, config, plans};
+use crate::bed::{DRIVERS, config, plans};
 
 #[test]
 fn flows_stay_while_their_endpoint_is_in_the_pool() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers: Vec<Server> = (0..6).map(|_| Server::reflecting()).collect();
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[servers[0].share()], &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &[servers[0].share()], &UdpSettings::default());
         let clients: Vec<_> = (0..100).map(|_| client()).collect();
         let look = || -> Vec<Mirror> { clients.iter().map(|client| mirror(client, gate.address())).collect() };
         let before = look();
@@ -30,11 +30,11 @@ fn flows_stay_while_their_endpoint_is_in_the_pool() {
 
 #[test]
 fn a_removed_endpoints_flows_go_elsewhere_with_their_next_datagram() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (stays, goes) = (Server::reflecting(), Server::reflecting());
         let gate = Gate::reserve();
         let shares = [stays.share(), goes.share()];
-        let bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
         let clients: Vec<_> = (0..50).map(|_| client()).collect();
         let before: Vec<Mirror> = clients.iter().map(|client| mirror(client, gate.address())).collect();
         assert!(before.iter().any(|flow| flow.endpoint == goes.address()));
@@ -50,10 +50,10 @@ fn a_removed_endpoints_flows_go_elsewhere_with_their_next_datagram() {
 
 #[test]
 fn an_endpoint_that_comes_back_in_time_keeps_its_flows() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (one, other) = (Server::reflecting(), Server::reflecting());
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[one.share()], &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &[one.share()], &UdpSettings::default());
         let client = client();
         let before = mirror(&client, gate.address());
         for (generation, server) in [(2, &other), (3, &one)] {
@@ -66,11 +66,11 @@ fn an_endpoint_that_comes_back_in_time_keeps_its_flows() {
 
 #[test]
 fn flows_end_with_their_listener() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let (gone, stays) = (Gate::reserve(), Gate::reserve());
         let listener = |gate: &Gate| plans::listener(gate.key(), Some(&[server.share()]));
-        let bed = bed(config(engine), &gone, &[server.share()], &UdpSettings::default());
+        let bed = bed(config(driver), &gone, &[server.share()], &UdpSettings::default());
         bed.activate(plans::plan(2, &[listener(&gone), listener(&stays)]));
         bed.wait_bound();
         let clients: Vec<_> = (0..600).map(|_| client()).collect();
@@ -92,10 +92,10 @@ fn flows_end_with_their_listener() {
 
 #[test]
 fn flows_end_with_their_route() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &[server.share()], &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &[server.share()], &UdpSettings::default());
         let client = client();
         mirror(&client, gate.address());
         bed.activate(plans::plan(2, &[plans::listener(gate.key(), None)]));
@@ -107,14 +107,14 @@ fn flows_end_with_their_route() {
 
 #[test]
 fn a_shorter_idle_timeout_counts_for_flows_that_live() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let server = Server::reflecting();
         let gate = Gate::reserve();
         let long = UdpSettings {
             idle_timeout: Some(Duration::from_secs(3600)),
             ..UdpSettings::default()
         };
-        let bed = bed(config(engine), &gate, &[server.share()], &long);
+        let bed = bed(config(driver), &gate, &[server.share()], &long);
         mirror(&client(), gate.address());
         let short = UdpSettings {
             idle_timeout: Some(Duration::from_millis(50)),

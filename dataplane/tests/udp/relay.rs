@@ -7,15 +7,15 @@ use guideway_model::node::{BindAddress, Protocol, SocketKey};
 use guideway_model::plan::UdpSettings;
 
 use crate::bed::datagrams::{Gate, Server, ask, bed, client, client_on, echo, exactly, free_port};
-use crate::bed::{Bed, ENGINES, PATIENCE, config, pattern, plans};
+use crate::bed::{Bed, DRIVERS, PATIENCE, config, pattern, plans};
 
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 #[test]
 fn replies_leave_from_the_very_address_that_was_dialled() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Server::echo();
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let port = free_port(Ipv4Addr::UNSPECIFIED.into());
         let everywhere = SocketKey {
             protocol: Protocol::Udp,
@@ -40,10 +40,10 @@ fn replies_leave_from_the_very_address_that_was_dialled() {
 
 #[test]
 fn each_family_reaches_each() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers = [Server::echo(), Server::serve_on(V6, echo)];
         for server in &servers {
-            let bed = Bed::start(config(engine));
+            let bed = Bed::start(config(driver));
             let gate = Gate::reserve();
             let v6 = SocketAddr::new(V6, free_port(V6));
             let listeners = [gate.key(), exactly(v6)].map(|key| plans::listener(key, Some(&[server.share()])));
@@ -57,9 +57,9 @@ fn each_family_reaches_each() {
 
 #[test]
 fn datagrams_of_every_size_pass() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let endpoint = Server::serve_on(V6, echo);
-        let bed = Bed::start(config(engine));
+        let bed = Bed::start(config(driver));
         let v6 = SocketAddr::new(V6, free_port(V6));
         bed.activate(plans::plan(
             1,
@@ -78,14 +78,14 @@ fn datagrams_of_every_size_pass() {
 fn ten_thousand_numbered_datagrams_keep_their_order_both_ways() {
     const COUNT: u32 = 10_000;
     const WINDOW: u32 = 100;
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let (sender, arrived) = sync_channel(COUNT as usize);
         let endpoint = Server::serve(move |socket, bytes, from| {
             sender.send(bytes.to_vec()).expect("room");
             echo(socket, bytes, from);
         });
         let gate = Gate::reserve();
-        let _bed = bed(config(engine), &gate, &[endpoint.share()], &UdpSettings::default());
+        let _bed = bed(config(driver), &gate, &[endpoint.share()], &UdpSettings::default());
         let client = client();
         client.connect(gate.address()).expect("connect");
         let mut answer = [0; 2000];
@@ -113,11 +113,11 @@ fn ten_thousand_numbered_datagrams_keep_their_order_both_ways() {
 
 #[test]
 fn the_flows_of_many_clients_do_not_mix() {
-    for engine in ENGINES {
+    for driver in DRIVERS {
         let servers = [Server::echo(), Server::echo(), Server::echo()];
         let shares: Vec<plans::Share> = servers.iter().map(Server::share).collect();
         let gate = Gate::reserve();
-        let bed = bed(config(engine), &gate, &shares, &UdpSettings::default());
+        let bed = bed(config(driver), &gate, &shares, &UdpSettings::default());
         let clients: Vec<_> = (0..300).map(|_| client()).collect();
         for round in 0..5u8 {
             for (number, client) in (0u16..).zip(&clients) {

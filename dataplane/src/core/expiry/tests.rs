@@ -224,7 +224,7 @@ proptest! {
             match timeouts.expiry(life.phase(now), &life.moments(now), now) {
                 Expiry::Later(next) => {
                     prop_assert!(next > now, "a look at {next:?} was asked for at {now:?}");
-                    // The engine looks again, too, when the endpoint has accepted.
+                    // The driver looks again, too, when the endpoint has accepted.
                     let sooner = early.iter().map(|at| Micros(*at)).chain([connected]).filter(|at| *at > now).min();
                     now = sooner.map_or(next, |sooner| sooner.min(next));
                 }

@@ -77,10 +77,8 @@ impl Flows {
         if reason != CloseReason::NodeShutdown {
             self.unpin(&record);
         }
-        drop((record.socket, record.held));
-        // Whoever gets the port next can have it: its socket is closed.
-        self.shared.udp.ports.release(record.endpoint.address, record.lease);
         self.forget(&record.lane, record.id, record.hash);
+        self.part(key, record);
     }
 
     /// Opens a flow for datagrams of which this thread knows none, unless another thread does.
@@ -124,7 +122,7 @@ impl Flows {
         let handed = listener.map(|listener| Handed {
             listener,
             id: arrival.id,
-            bytes: self.intake.bytes()[arrival.place.clone()].into(),
+            bytes: self.received()[arrival.place.clone()].into(),
             segment: arrival.segment,
         });
         let ring = self.shared.udp.rings.get(seat);
@@ -200,6 +198,7 @@ impl Flows {
             singly: [false; 2],
             together: false,
             round: self.round.wrapping_sub(2),
+            armed: false,
             pin: Pin::None,
             held,
         });
@@ -209,6 +208,10 @@ impl Flows {
         self.tell_opened(key);
         if let Some(record) = self.records.get(key) {
             self.ledger.opened(record);
+        }
+        if self.carrier.is_some() {
+            self.arm_flow(key);
+        } else if let Some(record) = self.records.get(key) {
             let token = EventData::new_u64(Token::Flow(key).encode());
             if let Err(errno) = epoll::add(&*self.epoll, &record.socket, token, EventFlags::IN) {
                 tracing::warn!(%errno, "the socket of a UDP flow cannot be watched; its replies are lost");

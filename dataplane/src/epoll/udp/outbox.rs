@@ -73,6 +73,11 @@ impl Outbox {
     /// Keeps what was received last.
     pub(super) fn push(&mut self, reply: Reply) {
         self.used = reply.place.end.next_multiple_of(LINE);
+        self.keep(reply);
+    }
+
+    /// Keeps a reply that lies elsewhere.
+    pub(super) fn keep(&mut self, reply: Reply) {
         self.replies.push(reply);
     }
 

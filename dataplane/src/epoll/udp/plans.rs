@@ -36,6 +36,7 @@ impl Flows {
                 }
                 None => {
                     changed = true;
+                    self.disarm_door(key);
                     drop(self.doors.remove(key));
                 }
             }
@@ -59,6 +60,10 @@ impl Flows {
                 socket,
                 lane: Rc::clone(&lane),
             });
+            if self.carrier.is_some() {
+                self.arm_door(door);
+                continue;
+            }
             let token = EventData::new_u64(Token::Door(door.index).encode());
             let watched = self
                 .doors
@@ -83,6 +88,7 @@ impl Flows {
                 self.close(key, CloseReason::NodeShutdown);
             }
         }
+        self.part_all();
         self.doors = Default::default();
         self.ledger.flush();
     }

@@ -1,4 +1,4 @@
-//! One UDP flow as the epoll engine keeps it.
+//! One UDP flow as the epoll driver keeps it.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -40,6 +40,8 @@ pub(super) struct Record {
     pub(super) together: bool,
     /// The round in which its socket was last ready.
     pub(super) round: u32,
+    /// An io_uring receives from its socket.
+    pub(super) armed: bool,
     pub(super) pin: Pin,
     /// Its part in the affinity entry of its client, in pools that have those.
     pub(super) held: Option<Box<Held>>,
