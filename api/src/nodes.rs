@@ -80,6 +80,9 @@ fn status(node: &NodeView) -> Value {
         if let Some(prepared) = figures.prepared_generation {
             set("preparedGeneration", Value::from(prepared));
         }
+        if let Some(driver) = &figures.driver {
+            set("driver", json!({ "name": driver.name, "reason": driver.reason }));
+        }
     }
     set("conditions", json!([ready(node)]));
     Value::Object(status)

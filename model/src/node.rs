@@ -135,6 +135,18 @@ pub struct NodeFigures {
     pub active_generation: u64,
     /// Generation of the tables that are prepared in it, if any are.
     pub prepared_generation: Option<u64>,
+    /// What carries its sessions; `None` while its data plane does not run.
+    #[serde(default)]
+    pub driver: Option<DriverFacts>,
+}
+
+/// What carries the sessions of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverFacts {
+    /// `io_uring` or `epoll`.
+    pub name: String,
+    /// Why that one, in a few words for people.
+    pub reason: String,
 }
 
 /// A member as the API shows it.

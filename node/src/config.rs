@@ -14,6 +14,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use guideway_dataplane::Driver;
 use tracing_subscriber::filter::Targets;
 
 pub use effective::{Effective, explain};
@@ -68,6 +69,8 @@ pub struct Data {
     pub udp_max_flows: u32,
     /// UDP flows at most of one client address on one listener.
     pub udp_max_flows_per_client: u32,
+    /// What carries datagrams.
+    pub driver: Driver,
     /// Whether sessions that a change would move are pinned.
     pub pins: bool,
     /// Whether sessions from a lost node are chosen as it would have chosen them.
@@ -211,6 +214,7 @@ fn read_data(reader: &mut Reader<'_>) -> Option<Data> {
     let udp_idle_timeout = reader.read(&keys::DATA_UDP_IDLE_TIMEOUT, value::idle_timeout);
     let udp_max_flows = reader.read(&keys::DATA_UDP_MAX_FLOWS, value::flows);
     let udp_max_flows_per_client = reader.read(&keys::DATA_UDP_MAX_FLOWS_PER_CLIENT, value::flows);
+    let driver = reader.read(&keys::DATA_DRIVER, value::driver);
     let pins = reader.read(&keys::DATA_PINS, value::boolean);
     let grace = reader.read(&keys::DATA_GRACE, value::boolean);
     Some(Data {
@@ -223,6 +227,7 @@ fn read_data(reader: &mut Reader<'_>) -> Option<Data> {
         udp_idle_timeout: udp_idle_timeout?,
         udp_max_flows: udp_max_flows?,
         udp_max_flows_per_client: udp_max_flows_per_client?,
+        driver: driver?,
         pins: pins?,
         grace: grace?,
     })

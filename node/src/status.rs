@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use guideway_dataplane::Driver;
+use guideway_model::node::DriverFacts;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -51,6 +53,8 @@ pub(crate) struct NodeRow {
     applied_index: Option<u64>,
     /// `None` if the node did not answer.
     sessions: Option<u64>,
+    /// What carries its sessions, and why that one; `None` if the node did not answer.
+    driver: Option<DriverFacts>,
 }
 
 /// A condition of a listener that should not be so.
@@ -96,6 +100,7 @@ impl NodeRow {
             version: text("version"),
             applied_index: status["appliedIndex"].as_u64(),
             sessions: status["sessions"].as_u64(),
+            driver: serde_json::from_value(status["driver"].clone()).ok(),
         }
     }
 
@@ -109,7 +114,7 @@ impl NodeRow {
         self.leads() || self.role == "follower"
     }
 
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; 9] {
         let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |number| number.to_string());
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         let live = match self.live {
@@ -126,6 +131,7 @@ impl NodeRow {
             text(&self.version),
             number(self.applied_index),
             number(self.sessions),
+            text(&self.driver.as_ref().map(|driver| driver.name.clone())),
         ]
     }
 }
@@ -134,11 +140,21 @@ impl Report {
     /// For people.
     pub(crate) fn table(&self) -> String {
         let head = [
-            "NAME", "ID", "ROLE", "LIVE", "ADDRESS", "VERSION", "APPLIED", "SESSIONS",
+            "NAME", "ID", "ROLE", "LIVE", "ADDRESS", "VERSION", "APPLIED", "SESSIONS", "DRIVER",
         ];
         let mut rows = vec![head.map(str::to_owned)];
         rows.extend(self.nodes.iter().map(NodeRow::cells));
         let mut text = columns::aligned(&rows, "");
+        for node in &self.nodes {
+            // The better one needs no explanation.
+            if let Some(driver) = node
+                .driver
+                .as_ref()
+                .filter(|driver| driver.name != Driver::IoUring.name())
+            {
+                text += &format!("{} runs on {}: {}.\n", node.name, driver.name, driver.reason);
+            }
+        }
         if self.problems.is_empty() {
             return text + "\nNo listener has a problem.\n";
         }
@@ -207,8 +223,32 @@ mod tests {
         assert!(row.votes() && !row.leads());
         assert_eq!(
             row.cells(),
-            ["node-2", "2", "follower", "NO", "127.0.0.2", "0.1.0", "-", "-"]
+            ["node-2", "2", "follower", "NO", "127.0.0.2", "0.1.0", "-", "-", "-"]
         );
+    }
+
+    #[test]
+    fn a_node_without_io_uring_says_why() {
+        let node = |name: &str, driver: &str, reason: &str| {
+            NodeRow::of(&json!({
+                "metadata": {"name": name},
+                "status": {"driver": {"name": driver, "reason": reason}}
+            }))
+        };
+        let report = Report {
+            server: String::new(),
+            nodes: vec![
+                node("node-1", "io_uring", "the kernel has all it needs"),
+                node("node-2", "epoll", "io_uring cannot be had: Operation not permitted"),
+            ],
+            problems: Vec::new(),
+        };
+        let table = report.table();
+        assert!(
+            table.contains("node-2 runs on epoll: io_uring cannot be had: Operation not permitted.\n"),
+            "{table}"
+        );
+        assert!(!table.contains("node-1 runs"), "{table}");
     }
 
     #[test]

@@ -154,6 +154,7 @@ impl Cluster for MemoryCluster {
                     plan_generation: 1,
                     active_generation: 1,
                     prepared_generation: None,
+                    driver: None,
                 }),
             };
             applied.state.nodes().map(view).collect()

@@ -116,6 +116,13 @@ pub(crate) const DATA_UDP_MAX_FLOWS_PER_CLIENT: Key = Key {
     meaning: "UDP flows at most of one client address on one listener, unless a policy says otherwise.",
 };
 
+pub(crate) const DATA_DRIVER: Key = Key {
+    name: "data.driver",
+    default: Some("\"auto\""),
+    rule: "\"auto\", \"io_uring\" or \"epoll\"",
+    meaning: "What carries datagrams: an io_uring of each relay thread, or system calls around epoll. \"auto\" takes io_uring where the kernel has it (Linux 6.1 or newer) and nothing forbids it; `guideway status` says which one runs and why. TCP and TLS are carried by epoll either way.",
+};
+
 pub(crate) const DATA_PINS: Key = Key {
     name: "data.pins",
     default: Some("true"),
@@ -202,6 +209,7 @@ pub(crate) const ALL: &[&Key] = &[
     &DATA_UDP_IDLE_TIMEOUT,
     &DATA_UDP_MAX_FLOWS,
     &DATA_UDP_MAX_FLOWS_PER_CLIENT,
+    &DATA_DRIVER,
     &DATA_PINS,
     &DATA_GRACE,
     &ACCESS_LOG_TO,

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use guideway_dataplane::Driver;
 use toml::de::DeValue;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -113,6 +114,13 @@ pub(super) fn free_space_mark(value: &DeValue<'_>) -> Option<u64> {
 
 pub(super) fn boolean(value: &DeValue<'_>) -> Option<bool> {
     value.as_bool()
+}
+
+pub(super) fn driver(value: &DeValue<'_>) -> Option<Driver> {
+    let name = value.as_str()?;
+    [Driver::Auto, Driver::IoUring, Driver::Epoll]
+        .into_iter()
+        .find(|driver| driver.name() == name)
 }
 
 pub(super) fn access_log_target(value: &DeValue<'_>) -> Option<AccessLogTarget> {

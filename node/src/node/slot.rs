@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use guideway_dataplane::DataPlane;
-use guideway_model::node::{NodeFigures, NodeId};
+use guideway_model::node::{DriverFacts, NodeFigures, NodeId};
 use guideway_model::state::Applied;
 use guideway_model::{Plan, State};
 use tokio::sync::{Semaphore, watch};
@@ -115,6 +115,13 @@ impl Slot {
             plan_generation: traffic.generation,
             active_generation: applied.state.active_generation(),
             prepared_generation: applied.state.prepared_generation(),
+            driver: sources.data_plane.as_ref().map(|data_plane| {
+                let running = data_plane.driver();
+                DriverFacts {
+                    name: running.driver.name().to_owned(),
+                    reason: running.reason.clone(),
+                }
+            }),
         }
     }
 

@@ -167,6 +167,7 @@ fn data_plane_config(config: &Config) -> guideway_dataplane::Config {
         AccessLogTarget::File(path) => guideway_dataplane::AccessLogTarget::File(path.clone()),
     };
     guideway_dataplane::Config {
+        driver: config.data.driver,
         threads: config.data.threads,
         data_address: config.data.address,
         source_addresses: config.data.source_addresses.clone(),

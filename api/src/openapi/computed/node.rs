@@ -18,6 +18,13 @@ pub(super) fn parts_of() -> Parts {
             ("lastTransitionTime", time("When the node's liveness last changed.")),
         ],
     );
+    let driver = object(
+        "What carries the node's sessions; absent if it gave no answer.",
+        [
+            ("name", one_of("What carries datagrams.", &["io_uring", "epoll"])),
+            ("reason", text("Why that one.")),
+        ],
+    );
     let status = object(
         "What the node is and does.",
         [
@@ -62,6 +69,7 @@ pub(super) fn parts_of() -> Parts {
                 "preparedGeneration",
                 integer("Generation of the tables that are prepared; absent if none are."),
             ),
+            ("driver", driver),
             (
                 "conditions",
                 list("Ready: whether the node is live and answers.", condition),
