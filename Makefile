@@ -1,6 +1,6 @@
 # The two commands of this house are `make demo` and `make test`. What they do is in scripts/.
 
-.PHONY: demo test soak conformance generate deny
+.PHONY: demo test soak bench conformance generate deny
 
 demo: ## Build, then start three nodes on 127.0.0.1-3 with demo endpoints
 	@scripts/demo.sh
@@ -10,6 +10,9 @@ test: ## Install what the tests need and run all of them
 
 soak: ## The long forms of the tests
 	@scripts/soak.sh
+
+bench: ## What the pure parts cost; with BENCH, a node beside other proxies
+	@scripts/bench.sh
 
 conformance: ## Run the Gateway API's conformance suite and write its report to docs/conformance
 	@scripts/conformance.sh --report
