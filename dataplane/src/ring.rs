@@ -240,3 +240,6 @@ impl Ring {
 
 /// The word of operations whose completions tell nothing.
 const NOTHING: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests;

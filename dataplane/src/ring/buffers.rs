@@ -158,3 +158,32 @@ fn layout() -> Layout {
     };
     LAYOUT
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonsense_is_not_read_beyond_its_end() {
+        let mut buffers = Buffers::new();
+        for length in [0, 1, 15, 16, 47, 48, 143, 144, 145, u32::MAX] {
+            for said in [0, 1, 28, 32, 33, 96, 97, u32::MAX] {
+                let start = usize::from(COUNT - 1) * STRIDE;
+                for field in 0..4 {
+                    let at = start + 4 * field;
+                    buffers.bytes[at..at + 4].copy_from_slice(&said.to_ne_bytes());
+                }
+                let place = buffers.message(COUNT - 1, length, 32, Control::ROOM);
+                if let Some(place) = place {
+                    assert!(place.bytes.end <= buffers.bytes.len(), "{place:?}");
+                    assert!(place.bytes.len() <= LONGEST, "{place:?}");
+                }
+            }
+        }
+        assert_eq!(
+            buffers.message(COUNT, 200, 32, Control::ROOM),
+            None,
+            "there is no such buffer"
+        );
+    }
+}
