@@ -8,6 +8,7 @@ use crate::body::Payload;
 use crate::delete::DeleteOptions;
 use crate::query::Parameters;
 use crate::resource::{Computed, Verb};
+use crate::serve::ShutdownSignal;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
@@ -21,6 +22,10 @@ pub(crate) async fn handle(
     parameters: &Parameters,
     request: Request,
 ) -> Result<Response<Body>, Status> {
+    if (source, verb) == (Computed::Session, Verb::Watch) {
+        let shutdown = request.extensions().get::<ShutdownSignal>().cloned();
+        return sessions::watch(server, target, parameters, shutdown).await;
+    }
     let _permit = server.admit_request()?;
     let (head, body) = request.into_parts();
     let payload = Payload::read(&head.headers, body, server.limits.body_bytes).await?;

@@ -17,6 +17,8 @@ pub(crate) enum Bound {
     Requests,
     /// Open watches.
     Watches,
+    /// Open watches of sessions.
+    SessionWatches,
     /// Bytes of a body.
     Body,
     /// Time of a request.
@@ -41,7 +43,7 @@ pub fn describe() {
     describe_counter!(
         REFUSED,
         Unit::Count,
-        "Requests refused by a limit (requests, watches, body, time, managers)"
+        "Requests refused by a limit (requests, watches, session_watches, body, time, managers)"
     );
     describe_gauge!(CONNECTIONS, Unit::Count, "Open connections to the API");
 }
@@ -59,6 +61,7 @@ pub(crate) fn refused(bound: Bound) {
     let limit = match bound {
         Bound::Requests => "requests",
         Bound::Watches => "watches",
+        Bound::SessionWatches => "session_watches",
         Bound::Body => "body",
         Bound::Time => "time",
         Bound::Managers => "managers",

@@ -111,7 +111,7 @@ const STORED_VERBS: &[Verb] = &[
 
 const READ_VERBS: &[Verb] = &[Verb::Get, Verb::List];
 const REVIEW_VERBS: &[Verb] = &[Verb::Create];
-const SESSION_VERBS: &[Verb] = &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List];
+const SESSION_VERBS: &[Verb] = &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List, Verb::Watch];
 
 /// What works on `/status`.
 pub(crate) const STATUS_VERBS: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];

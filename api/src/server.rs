@@ -31,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) limits: Limits,
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
+    session_watches: Arc<Semaphore>,
     turns: Vec<Mutex<()>>,
     rehearsals: Semaphore,
 }
@@ -43,6 +44,7 @@ impl Server {
             version: options.version,
             requests: Arc::new(Semaphore::new(options.limits.requests)),
             watches: Arc::new(Semaphore::new(options.limits.watches)),
+            session_watches: Arc::new(Semaphore::new(options.limits.session_watches)),
             rehearsals: Semaphore::new(REHEARSALS),
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
             limits: options.limits,
@@ -67,6 +69,17 @@ impl Server {
             Status::too_many_requests(format!(
                 "{} watches are open on this node, which is the limit",
                 self.limits.watches
+            ))
+        })
+    }
+
+    /// A place among the watches of sessions, or 429.
+    pub(crate) fn admit_session_watch(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.session_watches).try_acquire_owned().map_err(|_| {
+            metrics::refused(metrics::Bound::SessionWatches);
+            Status::too_many_requests(format!(
+                "{} watches of sessions are open on this node, which is the limit",
+                self.limits.session_watches
             ))
         })
     }

@@ -21,7 +21,14 @@ pub(super) static SESSION: &[Column] = &[
     }),
     column("Route", "Route that carries it.", |object| text(object, "/spec/route")),
     column("Endpoint", "Where it goes.", |object| text(object, "/spec/endpoint")),
-    column("State", "What it is doing.", |object| text(object, "/status/state")),
+    column(
+        "State",
+        "What it is doing, or why it was closed.",
+        |object| match object.pointer("/status/closeReason") {
+            Some(reason) => Value::from(format!("Closed: {}", plain(reason))),
+            None => text(object, "/status/state"),
+        },
+    ),
     column("Age", "Time since it was accepted.", |object| {
         seconds(object, "/status/ageSeconds")
     }),

@@ -20,6 +20,7 @@ mod openapi;
 mod patches;
 mod pins;
 mod reviews;
+mod session_watches;
 mod sessions;
 mod status_resource;
 mod watches;
