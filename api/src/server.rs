@@ -99,7 +99,9 @@ impl Server {
 
     /// Waits for the turn to compile plans for a change that is only tried, within the time of the request.
     pub(crate) async fn rehearsal_turn(&self) -> Result<SemaphorePermit<'_>, Status> {
+        let waiting = metrics::RehearsalWait::start();
         let turn = self.rehearsals.acquire().await;
+        drop(waiting);
         turn.map_err(|_closed| Status::unavailable("this node shuts down"))
     }
 

@@ -11,7 +11,7 @@ use guideway_model::node::Protocol;
 use guideway_model::plan::{ListenerName, Why};
 use guideway_model::session::{
     LocalSessionId, Look, Mark, Marks, Rates, SessionDetail, SessionEvent, SessionEvents, SessionFilter, SessionId,
-    SessionQuery, SessionRow, SessionState, TablePlace, TcpFacts,
+    SessionPage, SessionQuery, SessionRow, SessionState, TablePlace, TcpFacts,
 };
 use guideway_model::{Incarnation, NodeId};
 
@@ -145,7 +145,7 @@ impl LiveSessions {
         }
         let pages = starts
             .into_iter()
-            .map(|((node, start), rows)| query.page(node, start, &rows));
+            .map(|((node, start), rows)| travelled(&query.page(node, start, &rows)));
         let mut page = query.merge(pages);
         for node in self
             .nodes()
@@ -205,6 +205,12 @@ impl LiveSessions {
             silent: self.silent_nodes(),
         }
     }
+}
+
+/// A page as it comes from another node.
+fn travelled(page: &SessionPage) -> SessionPage {
+    let bytes = serde_json::to_vec(page).expect("JSON");
+    serde_json::from_slice(&bytes).expect("a page")
 }
 
 pub(crate) fn address(text: &str) -> SocketAddr {
