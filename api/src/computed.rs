@@ -12,7 +12,7 @@ use crate::serve::ShutdownSignal;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::{nodes, pins, reviews, sessions};
+use crate::{events, nodes, pins, reviews, sessions};
 
 /// Answers a request.
 pub(crate) async fn handle(
@@ -32,6 +32,8 @@ pub(crate) async fn handle(
     match (source, verb) {
         (Computed::Node, Verb::Get) => nodes::get(server, target).await,
         (Computed::Node, Verb::List) => nodes::list(server, target, parameters).await,
+        (Computed::Event, Verb::Get) => events::get(server, target, parameters).await,
+        (Computed::Event, Verb::List) => events::list(server, target, parameters).await,
         (Computed::Pin, Verb::Get) => pins::get(server, target, parameters).await,
         (Computed::Pin, Verb::List) => pins::list(server, target, parameters).await,
         (Computed::Session, Verb::Get) => sessions::get(server, target).await,

@@ -1,11 +1,29 @@
-//! The columns of what is live: sessions, pins, drains and reviews.
+//! The columns of what is live: events, sessions, pins, drains and reviews.
 
 use serde_json::Value;
 
 use super::Column;
 use super::age::human;
-use super::cells::{few, items, plain, socket, text, until};
+use super::cells::{age, few, items, plain, socket, text, until};
 use super::kinds::{AGE, NAME, column, wide};
+
+/// Columns of `Event`, as Kubernetes has them.
+pub(super) static EVENT: &[Column] = &[
+    column("Last Seen", "When it happened.", age),
+    column("Type", "Whether somebody should look at it.", |object| {
+        text(object, "/type")
+    }),
+    column("Reason", "What has happened.", |object| text(object, "/reason")),
+    column("Object", "What it is about.", |object| {
+        let about = &object["involvedObject"];
+        Value::from(format!(
+            "{}/{}",
+            plain(&about["kind"]).to_lowercase(),
+            plain(&about["name"])
+        ))
+    }),
+    column("Message", "The same as a sentence.", |object| text(object, "/message")),
+];
 
 /// Columns of `Session`.
 pub(super) static SESSION: &[Column] = &[

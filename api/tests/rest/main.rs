@@ -9,6 +9,7 @@ mod delete;
 mod discovery;
 mod drains;
 mod dry_run;
+mod events;
 mod failures;
 mod forms;
 mod health;
