@@ -1,7 +1,7 @@
 //! Promise: 50 000 new entries of client-IP affinity a second, all replicated, get their pins; and when there is room for no
 //! more, the oldest go and are counted.
 //!
-//! Three real nodes in one process: real stores, real TLS on loopback, and the real task. Only the data plane is left out,
+//! Three real nodes in one process: real stores, real connections on loopback, and the real task. Only the data plane is left out,
 //! since no test machine opens so many sessions in a second. The long form (`GUIDEWAY_SOAK=1`, part of `make soak`) keeps
 //! the pace for a minute and prints how long entries waited; the short one makes none of time.
 
