@@ -10,6 +10,8 @@ KUBECTL=$(scripts/kubectl.sh)
 export KUBECTL
 cargo build --workspace --all-targets --locked
 GUIDEWAY_SOAK_ENTRIES=1000000 cargo test --package guideway-consensus --lib --locked bounded
+# 50 000 new affinity entries a second for a minute; the time each waits for its pin is printed.
+GUIDEWAY_SOAK=1 cargo test --package guideway-node --lib --locked pins::flood -- --nocapture
 GUIDEWAY_SOAK=1 cargo test --package guideway-chaos-tests --locked --test sessions_stay --test node_loss -- --test-threads=1
 for ((round = 1; round <= ${GUIDEWAY_SOAK_ROUNDS:-20}; round++)); do
   echo "==> round $round"

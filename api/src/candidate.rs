@@ -7,6 +7,9 @@ use guideway_model::object::FieldValidation;
 use guideway_model::outcome::{Cause, CauseReason};
 use serde_json::{Map, Value};
 
+use crate::attribution::take_sent;
+use crate::body::Payload;
+use crate::query::WriteParameters;
 use crate::resource::{Resource, api_version};
 use crate::status::{Status, located};
 use crate::target::Target;
@@ -18,6 +21,20 @@ pub(crate) struct Preconditions {
     pub(crate) version: Option<u64>,
     /// Identity it saw; `None` for any.
     pub(crate) uid: Option<Uid>,
+}
+
+/// Reads a body that is to be written, or looked at, where the path says; and what it says of managed fields, which is not
+/// part of the object.
+pub(crate) fn received(
+    target: &Target,
+    parameters: &WriteParameters,
+    payload: &Payload,
+    warnings: &mut Vec<String>,
+) -> Result<(Value, Option<Value>), Status> {
+    let mut body = payload.object(parameters.fields, warnings)?;
+    place(target, &mut body)?;
+    let sent = take_sent(&mut body);
+    Ok((body, sent))
 }
 
 /// Fills in `apiVersion`, `kind`, namespace and name from the path; refuses a body that says otherwise.

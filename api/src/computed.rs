@@ -8,10 +8,11 @@ use crate::body::Payload;
 use crate::delete::DeleteOptions;
 use crate::query::Parameters;
 use crate::resource::{Computed, Verb};
+use crate::serve::ShutdownSignal;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::{nodes, pins, reviews, sessions};
+use crate::{events, nodes, pins, reviews, sessions};
 
 /// Answers a request.
 pub(crate) async fn handle(
@@ -21,12 +22,18 @@ pub(crate) async fn handle(
     parameters: &Parameters,
     request: Request,
 ) -> Result<Response<Body>, Status> {
+    if (source, verb) == (Computed::Session, Verb::Watch) {
+        let shutdown = request.extensions().get::<ShutdownSignal>().cloned();
+        return sessions::watch(server, target, parameters, shutdown).await;
+    }
     let _permit = server.admit_request()?;
     let (head, body) = request.into_parts();
     let payload = Payload::read(&head.headers, body, server.limits.body_bytes).await?;
     match (source, verb) {
         (Computed::Node, Verb::Get) => nodes::get(server, target).await,
         (Computed::Node, Verb::List) => nodes::list(server, target, parameters).await,
+        (Computed::Event, Verb::Get) => events::get(server, target, parameters).await,
+        (Computed::Event, Verb::List) => events::list(server, target, parameters).await,
         (Computed::Pin, Verb::Get) => pins::get(server, target, parameters).await,
         (Computed::Pin, Verb::List) => pins::list(server, target, parameters).await,
         (Computed::Session, Verb::Get) => sessions::get(server, target).await,

@@ -14,6 +14,7 @@ mod computed;
 mod delete;
 mod discovery;
 mod document;
+mod events;
 mod failure;
 mod health;
 mod limits;

@@ -15,6 +15,12 @@ pub struct Limits {
     pub requests: usize,
     /// Open watches; beyond it 429 with `Retry-After`.
     pub watches: usize,
+    /// Open watches of sessions, which ask every node again and again; beyond it 429 with `Retry-After`.
+    pub session_watches: usize,
+    /// Time between two such rounds of questions.
+    pub session_watch_interval: Duration,
+    /// Time that a node may give no answer to them; then the watch ends with 410.
+    pub session_watch_silence: Duration,
     /// Time for one request that is not a watch; beyond it 504.
     pub request_timeout: Duration,
     /// Time to receive a request's head; beyond it the connection is closed.
@@ -41,6 +47,9 @@ impl Default for Limits {
             connections: 4096,
             requests: 512,
             watches: 2048,
+            session_watches: 64,
+            session_watch_interval: Duration::from_millis(250),
+            session_watch_silence: Duration::from_secs(10),
             request_timeout: Duration::from_secs(60),
             head_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(60),

@@ -126,7 +126,7 @@ fn too_old(oldest: u64, version: u64, token: Option<&PageToken>) -> Status {
 }
 
 /// `metadata` of a list.
-pub(crate) fn list_metadata(version: u64, continue_token: Option<&str>) -> Value {
+pub(crate) fn list_metadata(version: impl ToString, continue_token: Option<&str>) -> Value {
     let mut metadata = Map::from_iter([("resourceVersion".to_owned(), Value::from(version.to_string()))]);
     if let Some(token) = continue_token {
         metadata.insert("continue".to_owned(), Value::from(token));

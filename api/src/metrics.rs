@@ -8,6 +8,7 @@ const REQUESTS: &str = "guideway_api_requests_total";
 const DURATION: &str = "guideway_api_request_duration_seconds";
 const WATCHES: &str = "guideway_api_watches_active";
 const REFUSED: &str = "guideway_api_requests_refused_total";
+const REHEARSALS: &str = "guideway_api_rehearsals_waiting";
 const CONNECTIONS: &str = "guideway_api_connections_active";
 
 /// A bound that a request ran into.
@@ -17,6 +18,8 @@ pub(crate) enum Bound {
     Requests,
     /// Open watches.
     Watches,
+    /// Open watches of sessions.
+    SessionWatches,
     /// Bytes of a body.
     Body,
     /// Time of a request.
@@ -41,7 +44,12 @@ pub fn describe() {
     describe_counter!(
         REFUSED,
         Unit::Count,
-        "Requests refused by a limit (requests, watches, body, time, managers)"
+        "Requests refused by a limit (requests, watches, session_watches, body, time, managers)"
+    );
+    describe_gauge!(
+        REHEARSALS,
+        Unit::Count,
+        "Dry runs that wait for the one that is being tried"
     );
     describe_gauge!(CONNECTIONS, Unit::Count, "Open connections to the API");
 }
@@ -59,6 +67,7 @@ pub(crate) fn refused(bound: Bound) {
     let limit = match bound {
         Bound::Requests => "requests",
         Bound::Watches => "watches",
+        Bound::SessionWatches => "session_watches",
         Bound::Body => "body",
         Bound::Time => "time",
         Bound::Managers => "managers",
@@ -79,6 +88,24 @@ impl WatchCount {
 }
 
 impl Drop for WatchCount {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+/// Counts a change that waits to be tried, until it is dropped.
+pub(crate) struct RehearsalWait(metrics::Gauge);
+
+impl RehearsalWait {
+    /// One more.
+    pub(crate) fn start() -> RehearsalWait {
+        let waiting = gauge!(REHEARSALS);
+        waiting.increment(1);
+        RehearsalWait(waiting)
+    }
+}
+
+impl Drop for RehearsalWait {
     fn drop(&mut self) {
         self.0.decrement(1);
     }

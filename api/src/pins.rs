@@ -95,6 +95,11 @@ fn page(state: &State, target: &Target, selection: &Selection, after: Option<Pin
     (pins, more)
 }
 
+/// What the pin of a key is called; `None` only for bytes that are no flow key.
+pub(crate) fn pin_name(key: PinKey) -> Option<String> {
+    PinName::of(key).map(|name| name.to_string())
+}
+
 /// The `continue` token: the key of the last pin of the page before.
 fn encode_token(last: &PinName) -> String {
     format!("{FORMAT}{last}")

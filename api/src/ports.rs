@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 mod sessions;
 
-pub use sessions::{ClosedSessions, FoundSessions, NodeSilent, SessionImpact, Sessions, TriedChange};
+pub use sessions::{ClosedSessions, FoundEvents, FoundSessions, NodeSilent, SessionImpact, Sessions, TriedChange};
 
 /// The cluster as one node sees it.
 pub trait Cluster: Sessions {

@@ -160,7 +160,27 @@ impl Parameters {
     /// Parameters of a watch.
     pub(crate) fn watch(&self) -> Result<WatchParameters, Status> {
         let freshness = self.freshness()?;
-        let bookmarks = self.flag("allowWatchBookmarks")?;
+        let bookmarks = self.bookmarks()?;
+        Ok(WatchParameters {
+            start: self.watch_start(freshness, bookmarks)?,
+            selector: self.selector()?,
+            bookmarks,
+            timeout: self.watch_timeout()?,
+        })
+    }
+
+    /// `allowWatchBookmarks`
+    pub(crate) fn bookmarks(&self) -> Result<bool, Status> {
+        self.flag("allowWatchBookmarks")
+    }
+
+    /// `timeoutSeconds`
+    pub(crate) fn watch_timeout(&self) -> Result<Option<Duration>, Status> {
+        Ok(self.number("timeoutSeconds")?.map(Duration::from_secs))
+    }
+
+    /// Where a watch starts whose `resourceVersion` has been read.
+    pub(crate) fn watch_start(&self, freshness: Freshness, bookmarks: bool) -> Result<WatchStart, Status> {
         let initial = self
             .get("sendInitialEvents")
             .map(|_| self.flag("sendInitialEvents"))
@@ -176,7 +196,7 @@ impl Parameters {
                 "sendInitialEvents needs resourceVersionMatch=NotOlderThan",
             ));
         }
-        let start = match (initial, freshness) {
+        Ok(match (initial, freshness) {
             (Some(true), freshness) => WatchStart::Objects {
                 freshness,
                 mark_end: bookmarks,
@@ -188,12 +208,6 @@ impl Parameters {
                 freshness,
                 mark_end: false,
             },
-        };
-        Ok(WatchParameters {
-            start,
-            selector: self.selector()?,
-            bookmarks,
-            timeout: self.number("timeoutSeconds")?.map(Duration::from_secs),
         })
     }
 

@@ -39,6 +39,8 @@ pub(crate) enum Source {
 /// A resource that is computed when it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Computed {
+    /// What has happened that no object shows.
+    Event,
     /// The members.
     Node,
     /// What the data planes carry.
@@ -91,7 +93,12 @@ const fn computed(
     }
 }
 
-const COMPUTED: [Resource; 4] = [
+const COMPUTED: [Resource; 5] = [
+    Resource {
+        group: "",
+        version: "v1",
+        ..computed(Computed::Event, "Event", "events", "event", &["ev"])
+    },
     computed(Computed::Node, "Node", "nodes", "node", &["no"]),
     computed(Computed::Session, "Session", "sessions", "session", &[]),
     computed(Computed::Pin, "Pin", "pins", "pin", &[]),
@@ -111,7 +118,7 @@ const STORED_VERBS: &[Verb] = &[
 
 const READ_VERBS: &[Verb] = &[Verb::Get, Verb::List];
 const REVIEW_VERBS: &[Verb] = &[Verb::Create];
-const SESSION_VERBS: &[Verb] = &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List];
+const SESSION_VERBS: &[Verb] = &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List, Verb::Watch];
 
 /// What works on `/status`.
 pub(crate) const STATUS_VERBS: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
@@ -155,7 +162,7 @@ impl Resource {
     pub(crate) fn verbs(&self) -> &'static [Verb] {
         match self.source {
             Source::Stored(_) => STORED_VERBS,
-            Source::Computed(Computed::Node | Computed::Pin) => READ_VERBS,
+            Source::Computed(Computed::Event | Computed::Node | Computed::Pin) => READ_VERBS,
             Source::Computed(Computed::Session) => SESSION_VERBS,
             Source::Computed(Computed::RouteReview) => REVIEW_VERBS,
         }

@@ -39,9 +39,7 @@ pub(crate) async fn create(
     payload: &Payload,
 ) -> Result<Response<Body>, Status> {
     let mut warnings = Vec::new();
-    let mut body = payload.object(parameters.fields, &mut warnings)?;
-    candidate::place(target, &mut body)?;
-    take_sent(&mut body);
+    let (mut body, _) = candidate::received(target, parameters, payload, &mut warnings)?;
     let unknown = spec::unknown_fields(&body);
     match parameters.fields {
         FieldValidation::Strict if !unknown.is_empty() => return Err(candidate::unknown_fields(target, &unknown)),

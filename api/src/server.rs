@@ -31,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) limits: Limits,
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
+    session_watches: Arc<Semaphore>,
     turns: Vec<Mutex<()>>,
     rehearsals: Semaphore,
 }
@@ -43,6 +44,7 @@ impl Server {
             version: options.version,
             requests: Arc::new(Semaphore::new(options.limits.requests)),
             watches: Arc::new(Semaphore::new(options.limits.watches)),
+            session_watches: Arc::new(Semaphore::new(options.limits.session_watches)),
             rehearsals: Semaphore::new(REHEARSALS),
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
             limits: options.limits,
@@ -71,6 +73,17 @@ impl Server {
         })
     }
 
+    /// A place among the watches of sessions, or 429.
+    pub(crate) fn admit_session_watch(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.session_watches).try_acquire_owned().map_err(|_| {
+            metrics::refused(metrics::Bound::SessionWatches);
+            Status::too_many_requests(format!(
+                "{} watches of sessions are open on this node, which is the limit",
+                self.limits.session_watches
+            ))
+        })
+    }
+
     /// Waits for the turn to read, change and write one object through this node. Without turns, many patches of one
     /// object would make each other conflict.
     pub(crate) async fn turn(&self, key: &ObjectKey) -> MutexGuard<'_, ()> {
@@ -86,7 +99,9 @@ impl Server {
 
     /// Waits for the turn to compile plans for a change that is only tried, within the time of the request.
     pub(crate) async fn rehearsal_turn(&self) -> Result<SemaphorePermit<'_>, Status> {
+        let waiting = metrics::RehearsalWait::start();
         let turn = self.rehearsals.acquire().await;
+        drop(waiting);
         turn.map_err(|_closed| Status::unavailable("this node shuts down"))
     }
 

@@ -1,15 +1,17 @@
 //! `Session` of `guideway.dev/v1alpha1`: what the data planes of all nodes carry at the moment of asking. Deleting one
 //! closes it.
 
+mod choice;
 mod encode;
 mod query;
 mod token;
+mod watch;
 
 use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use guideway_model::session::{SessionDetail, SessionId};
+use guideway_model::session::{Look, SessionDetail, SessionId};
 use guideway_model::{NodeId, State};
 use serde_json::{Value, json};
 
@@ -25,6 +27,7 @@ use crate::target::Target;
 use crate::words::node_name;
 
 use query::Wanted;
+pub(crate) use watch::watch;
 
 /// Sessions that one `deletecollection` closes at most; the answer says when there are more.
 const CLOSED_AT_ONCE: usize = 1_000_000;
@@ -32,17 +35,19 @@ const CLOSED_AT_ONCE: usize = 1_000_000;
 /// Answers `GET` on one session.
 pub(crate) async fn get(server: &Server, target: &Target) -> Result<Response<Body>, Status> {
     let state = server.state(Freshness::Local).await?;
-    let (id, found) = find(server, &state, target).await?;
-    let object = encode::detail(&state, target, id, &found);
+    let (id, found) = find(server, &state, target, Look::Measure).await?;
+    let plan = server.cluster.plan();
+    let object = encode::detail((&state, plan.as_deref()), target, id, &found);
     Ok(answer::json(StatusCode::OK, &target.view.one(target, object)))
 }
 
 /// Answers `GET` on a collection: one page.
 pub(crate) async fn list(server: &Server, target: &Target, parameters: &Parameters) -> Result<Response<Body>, Status> {
     let state = server.state(Freshness::Local).await?;
-    let wanted = Wanted::read(parameters, target, server.limits.list_page)?;
-    let FoundSessions { page, silent } = wanted.page(server, &state).await;
+    let wanted = Wanted::read(parameters, target, server.limits.list_page)?.for_watch();
+    let FoundSessions { page, silent } = wanted.page(&*server.cluster, &state).await;
     let silent = not_answered(&state, &silent);
+    let version = wanted.version(&page);
     let token = wanted.token_after(&page);
     let target = target.clone();
     let list = blocking(move || {
@@ -50,7 +55,7 @@ pub(crate) async fn list(server: &Server, target: &Target, parameters: &Paramete
         let items = sessions
             .map(|found| encode::row(&state, &target, found.id, &found.row))
             .collect();
-        let mut metadata = list_metadata(state.revision(), token.as_deref());
+        let mut metadata = list_metadata(version, token.as_deref());
         if token.is_some() {
             metadata["remainingItemCount"] = Value::from(page.left);
         }
@@ -64,7 +69,7 @@ pub(crate) async fn list(server: &Server, target: &Target, parameters: &Paramete
 /// Answers `DELETE` on one session: closes it.
 pub(crate) async fn delete(server: &Server, target: &Target, options: DeleteOptions) -> Result<Response<Body>, Status> {
     let state = server.state(Freshness::Local).await?;
-    let (id, _) = find(server, &state, target).await?;
+    let (id, _) = find(server, &state, target, Look::Glance).await?;
     options.check_computed(target, &encode::uid(id))?;
     if !options.dry_run {
         let closed = server.cluster.close_sessions(vec![id]).await;
@@ -93,7 +98,7 @@ pub(crate) async fn delete_collection(
     let mut ids: Vec<SessionId> = Vec::new();
     let mut silent_nodes = BTreeSet::new();
     let more = loop {
-        let FoundSessions { page, silent } = wanted.page(server, &state).await;
+        let FoundSessions { page, silent } = wanted.page(&*server.cluster, &state).await;
         ids.extend(page.sessions.iter().map(|session| session.id));
         silent_nodes.extend(silent);
         if ids.len() >= CLOSED_AT_ONCE {
@@ -136,13 +141,18 @@ pub(crate) async fn delete_collection(
 }
 
 /// The session that a path names, if it lives, and in that namespace.
-async fn find(server: &Server, state: &State, target: &Target) -> Result<(SessionId, SessionDetail), Status> {
+async fn find(
+    server: &Server,
+    state: &State,
+    target: &Target,
+    look: Look,
+) -> Result<(SessionId, SessionDetail), Status> {
     let not_found = || Status::not_found(&target.resource, target.name());
     let id = encode::parse_name(target.name()).ok_or_else(not_found)?;
     if state.node(id.node).is_none() {
         return Err(not_found());
     }
-    let found = server.cluster.session(id).await;
+    let found = server.cluster.session(id, look).await;
     let found = found.map_err(|failure| silent(state, failure.node))?;
     let found = found.filter(|found| target.namespace.as_deref() == Some(found.row.namespace()));
     Ok((id, found.ok_or_else(not_found)?))

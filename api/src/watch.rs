@@ -4,7 +4,7 @@
 //! over, when the node shuts down, when it has fallen behind the ring of changes (410), or with the connection. A client
 //! that stops reading holds one place among the watches until the connection's stall timeout closes it.
 
-mod event;
+pub(crate) mod event;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -41,9 +41,7 @@ pub(crate) async fn create(
     payload: &Payload,
 ) -> Result<Response<Body>, Status> {
     let mut warnings = Vec::new();
-    let mut body = payload.object(parameters.fields, &mut warnings)?;
-    candidate::place(target, &mut body)?;
-    let sent = attribution::take_sent(&mut body);
+    let (mut body, sent) = candidate::received(target, parameters, payload, &mut warnings)?;
     let prefix = generate_prefix(&body);
     if let Some(prefix) = &prefix {
         body["metadata"]["name"] = Value::from(generated_name(prefix));
@@ -82,9 +80,7 @@ pub(crate) async fn update(
     payload: &Payload,
 ) -> Result<Response<Body>, Status> {
     let mut body_warnings = Vec::new();
-    let mut body = payload.object(parameters.fields, &mut body_warnings)?;
-    candidate::place(target, &mut body)?;
-    let sent = attribution::take_sent(&mut body);
+    let (body, sent) = candidate::received(target, parameters, payload, &mut body_warnings)?;
     let preconditions = candidate::preconditions(&body)?;
     let part = target.part();
     let key = target.key(kind);

@@ -1,6 +1,6 @@
 //! A small blocking HTTP/1.1 client: one request a connection, so that no state is shared between requests.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -66,18 +66,50 @@ pub fn get(url: &str) -> io::Result<Response> {
     send("GET", url, &[], &[])
 }
 
+/// A watch: lines of JSON that come until one side ends it.
+#[derive(Debug)]
+pub struct Watch(BufReader<TcpStream>);
+
+impl Watch {
+    /// Opens a watch at a URL.
+    pub fn open(url: &str) -> io::Result<Watch> {
+        let (authority, path) = split(url)?;
+        let mut stream = connect(authority)?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n"
+        )?;
+        let mut reader = BufReader::new(stream);
+        let mut status = String::new();
+        reader.read_line(&mut status)?;
+        if status.split(' ').nth(1) != Some("200") {
+            return Err(io::Error::other(format!("{url}: {status}")));
+        }
+        Ok(Watch(reader))
+    }
+
+    /// The next event; an error if none comes in the time of an answer, or the watch has ended.
+    pub fn event(&mut self) -> io::Result<Value> {
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line)? == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the watch has ended"));
+            }
+            // Between events stand the rest of the head, and the frames of the chunked encoding.
+            if line.starts_with('{') {
+                return Ok(serde_json::from_str(&line)?);
+            }
+        }
+    }
+}
+
 /// Sends bytes as they are to an `http://` URL's server and reads an answer; for input no client library would send.
 pub fn send_raw(url: &str, request: &[u8]) -> io::Result<Response> {
     exchange(split(url)?.0, request)
 }
 
 fn exchange(authority: &str, request: &[u8]) -> io::Result<Response> {
-    let address: SocketAddr = authority
-        .parse()
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{authority} is not address:port")))?;
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
+    let mut stream = connect(authority)?;
     // A server that refuses a body early answers and closes while the client still writes.
     let written = stream.write_all(request);
     let mut answer = Vec::new();
@@ -94,6 +126,16 @@ fn exchange(authority: &str, request: &[u8]) -> io::Result<Response> {
             ))
         }
     }
+}
+
+fn connect(authority: &str) -> io::Result<TcpStream> {
+    let address: SocketAddr = authority
+        .parse()
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{authority} is not address:port")))?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    Ok(stream)
 }
 
 fn split(url: &str) -> io::Result<(&str, &str)> {

@@ -69,6 +69,7 @@ fn in_force(object: &Value) -> Result<(), String> {
         "BackendTrafficPolicy" | "ClientTrafficPolicy" => {
             (&object["status"]["ancestors"][0]["conditions"], &["Accepted"])
         }
+        "Drain" => (&object["status"]["conditions"], &["Accepted"]),
         "Backend" | "Service" | "EndpointSlice" => return Ok(()),
         other => panic!("{other} has no rule in this test"),
     };
@@ -89,6 +90,6 @@ fn run(kubectl: &Kubectl, block: &Block, place: &str) {
 /// Pages use the same ports, so each starts with an empty configuration.
 fn clean(kubectl: &Kubectl) {
     let kinds = "gateways,tcproutes,udproutes,tlsroutes,backends.guideway.dev,services,endpointslices,\
-                 backendtrafficpolicies,clienttrafficpolicies";
+                 backendtrafficpolicies,clienttrafficpolicies,drains";
     kubectl.must(&["delete", kinds, "--all"]);
 }

@@ -119,6 +119,20 @@ fn sessions_say_where_and_why(cluster: &Cluster, api: &Api, port: u16, labels: &
         let name = item["metadata"]["name"].as_str().expect("a name");
         let one = api.get(&format!("{path}/{name}")).expect("an answer").json();
         assert!(one["status"]["tcp"]["client"].is_object(), "{one}");
+        // Where its key lies is what a review of its client says.
+        let client = item["spec"]["client"].as_str().expect("a client");
+        let review = review(api, client.parse().expect("an address"), json!({}));
+        let choice = &one["status"]["choice"];
+        assert!(choice["row"].is_u64(), "{one}");
+        assert_eq!(
+            (&choice["row"], &choice["generation"]),
+            (&review["row"], &review["generation"]),
+            "{one}: {review}"
+        );
+        // Nothing passes, so nothing is measured, over a span that was.
+        let rates = &one["status"]["rates"];
+        assert_eq!(rates["bytesFromClient"], 0, "{one}");
+        assert!(rates["measuredMilliseconds"].as_u64() > Some(0), "{one}");
     }
     let name = listed[0]["metadata"]["name"].as_str().expect("a name");
     let answer = api

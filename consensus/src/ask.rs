@@ -6,6 +6,7 @@ use bytes::Bytes;
 use guideway_model::NodeId;
 
 use crate::engine::Engine;
+use crate::metrics;
 use crate::transport::{ANSWER_LIMIT, Answer, Call, CallError, QUESTION_LIMIT};
 
 /// Questions that a node answers at once; more wait, and those who ask lose patience by themselves.
@@ -101,8 +102,10 @@ impl Engine {
     }
 
     async fn own_answer(&self, question: Bytes) -> Bytes {
+        let waiting = metrics::QuestionWait::start();
         // Never closed, so there always is a permit in the end.
         let _permit = self.questions.acquire().await;
+        drop(waiting);
         (self.config.answers)(question).await
     }
 }

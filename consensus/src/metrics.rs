@@ -22,6 +22,7 @@ const SNAPSHOT_BYTES: &str = "guideway_consensus_snapshot_bytes";
 const SNAPSHOTS_RECEIVED: &str = "guideway_consensus_snapshots_received_total";
 const PEER_ERRORS: &str = "guideway_consensus_peer_rpc_errors_total";
 const PEER_CONNECTIONS: &str = "guideway_consensus_peer_connections_total";
+const QUESTIONS: &str = "guideway_consensus_questions_waiting";
 
 /// Says what each metric means; called once, when a node starts.
 pub fn describe() {
@@ -62,6 +63,11 @@ pub fn describe() {
         PEER_CONNECTIONS,
         Unit::Count,
         "Connections made to other members, by outcome"
+    );
+    describe_gauge!(
+        QUESTIONS,
+        Unit::Count,
+        "Questions of members, about sessions and the like, that wait until others are answered"
     );
 }
 
@@ -130,6 +136,24 @@ pub(crate) fn peer_error(call: &'static str, kind: &'static str) {
 /// A connection to another member was `made`, or `failed`.
 pub(crate) fn peer_connection(outcome: &'static str) {
     counter!(PEER_CONNECTIONS, "outcome" => outcome).increment(1);
+}
+
+/// Counts a question that waits for its turn, until it is dropped: whoever asked may lose patience.
+pub(crate) struct QuestionWait(::metrics::Gauge);
+
+impl QuestionWait {
+    /// One more.
+    pub(crate) fn start() -> QuestionWait {
+        let waiting = gauge!(QUESTIONS);
+        waiting.increment(1);
+        QuestionWait(waiting)
+    }
+}
+
+impl Drop for QuestionWait {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
 }
 
 #[expect(

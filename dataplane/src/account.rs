@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use guideway_model::node::Protocol;
 use guideway_model::plan::Why;
+use guideway_model::session::TablePlace;
 use rustix::io::Errno;
 
 use crate::access_log::Batch;
@@ -46,6 +47,8 @@ pub(crate) struct Account {
     pub(crate) tries: u8,
     /// Why the session goes to its endpoint.
     pub(crate) why: Option<Why>,
+    /// Where its key lay when its endpoint was first chosen; says nothing before.
+    pub(crate) place: TablePlace,
     pub(crate) connect_errno: Option<NonZeroU16>,
 }
 
@@ -77,6 +80,8 @@ pub(crate) struct Sockets<'a> {
 pub(crate) struct Ledger {
     /// The thread's time: when its present round began.
     pub(crate) now: Micros,
+    /// Generation of the plan that the thread has.
+    pub(crate) generation: u32,
     tallies: Tallies,
     log: Option<Batch>,
     open_lines: bool,
@@ -87,6 +92,7 @@ impl Ledger {
     pub(crate) fn new(shared: &Arc<Shared>) -> Ledger {
         Ledger {
             now: shared.clock.now(),
+            generation: 0,
             tallies: Tallies::default(),
             log: shared
                 .log
@@ -138,6 +144,7 @@ impl Ledger {
             bytes: [0; 2],
             tries: 0,
             why: None,
+            place: TablePlace { row: 0, generation: 0 },
             connect_errno: None,
         }
     }

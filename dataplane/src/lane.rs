@@ -9,6 +9,7 @@ use guideway_maglev::Seed;
 use guideway_model::node::SocketKey;
 use guideway_model::pin::PinKey;
 use guideway_model::plan::{BackendSettings, BackendTls, ClientSettings, Entry, KeyKind, OpaqueListener, Pool, Why};
+use guideway_model::session::TablePlace;
 
 use crate::affinity::{self, Held};
 use crate::core::expiry::Timeouts;
@@ -152,6 +153,15 @@ impl Lane {
             }
         };
         (hash, first)
+    }
+
+    /// Where a key with this hash lies.
+    pub(crate) fn place(&self, hash: u64, generation: u32) -> TablePlace {
+        let row = self.pool.as_deref().map_or(0, |pool| pool.table.row(hash));
+        TablePlace {
+            row: u32::try_from(row).unwrap_or(u32::MAX),
+            generation,
+        }
     }
 
     /// The pin that a UDP flow to `endpoint` needs, whose node could be lost: `why` is why it went there, if it did so

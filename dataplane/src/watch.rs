@@ -33,6 +33,8 @@ pub struct Watched {
     pub events: Vec<SessionEvent>,
     /// Events before these that are lost.
     pub missed: u64,
+    /// The number of the event behind the last of these.
+    pub next: u64,
 }
 
 /// Sees every session that opens or closes from here on, until it is dropped.
@@ -89,13 +91,20 @@ impl Ring {
         self.first + self.events.len() as u64
     }
 
-    /// At most `most` events from number `next` on, which moves behind them.
-    fn since(&self, next: &mut u64, most: usize) -> Watched {
-        let missed = self.first.saturating_sub(*next);
-        let skipped = usize::try_from(next.saturating_sub(self.first)).unwrap_or(usize::MAX);
+    /// At most `most` events from number `from` on.
+    fn since(&self, from: u64, most: usize) -> Watched {
+        let missed = self.first.saturating_sub(from);
+        let skipped = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let events: Vec<SessionEvent> = self.events.iter().skip(skipped).take(most).cloned().collect();
-        *next = (*next).max(self.first) + events.len() as u64;
-        Watched { events, missed }
+        let next = from.max(self.first) + events.len() as u64;
+        Watched { events, missed, next }
+    }
+
+    /// No one watches any more. What happens until someone does is not kept, so the numbers leave one out: who goes on from
+    /// an earlier one has missed something.
+    fn lapse(&mut self) {
+        self.first = self.end() + 1;
+        self.events = VecDeque::new();
     }
 }
 
@@ -117,8 +126,22 @@ impl SessionWatch {
             .changed
             .wait_timeout_while(watch.ring(), patience, |ring| ring.end() <= next);
         let (ring, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let watched = ring.since(&mut self.next, most);
+        let watched = ring.since(self.next, most);
         drop(ring);
+        self.next = watched.next;
+        self.shared.metrics.events_missed.increment(watched.missed);
+        watched
+    }
+
+    /// The number of the next event that will happen.
+    pub fn end(&self) -> u64 {
+        self.shared.watch.ring().end()
+    }
+
+    /// At most `most` events from a number on, for those who count for themselves; a number that was not reached yet gives
+    /// none.
+    pub fn since(&self, from: u64, most: usize) -> Watched {
+        let watched = self.shared.watch.ring().since(from, most);
         self.shared.metrics.events_missed.increment(watched.missed);
         watched
     }
@@ -129,8 +152,7 @@ impl Drop for SessionWatch {
         let watch = &self.shared.watch;
         let mut ring = watch.ring();
         if watch.watchers.fetch_sub(1, Ordering::Relaxed) == 1 {
-            ring.first = ring.end();
-            ring.events = VecDeque::new();
+            ring.lapse();
         }
     }
 }
@@ -175,22 +197,32 @@ mod tests {
     #[test]
     fn a_watcher_sees_each_event_once_and_learns_what_it_has_missed() {
         let mut ring = Ring::default();
-        let mut next = ring.end();
         for number in 0..5 {
             ring.push(event(number));
         }
-        let seen = ring.since(&mut next, 3);
+        let seen = ring.since(0, 3);
         assert_eq!((seen.events, seen.missed), ((0..3).map(event).collect(), 0));
-        let seen = ring.since(&mut next, 100);
+        let seen = ring.since(seen.next, 100);
         assert_eq!((seen.events, seen.missed), ((3..5).map(event).collect(), 0));
-        assert_eq!(ring.since(&mut next, 100), Watched::default());
+        assert_eq!((seen.next, ring.since(seen.next, 100).events), (5, Vec::new()));
         let more = u32::try_from(ROOM).expect("few") + 7;
         for number in 5..5 + more {
             ring.push(event(number));
         }
-        let seen = ring.since(&mut next, usize::MAX);
+        let seen = ring.since(seen.next, usize::MAX);
         assert_eq!((seen.events.len(), seen.missed), (ROOM, 7));
         assert_eq!(seen.events.first(), Some(&event(12)));
-        assert_eq!(ring.since(&mut next, 1), Watched::default());
+        assert_eq!(ring.since(seen.next, 1).events, Vec::new());
+    }
+
+    #[test]
+    fn what_happens_while_no_one_watches_is_missed() {
+        let mut ring = Ring::default();
+        ring.push(event(0));
+        let before = ring.end();
+        ring.lapse();
+        ring.push(event(1));
+        let seen = ring.since(before, 10);
+        assert_eq!((seen.events, seen.missed > 0), (vec![event(1)], true));
     }
 }

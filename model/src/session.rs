@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::node::{Incarnation, NodeId, Protocol};
 use crate::plan::{ListenerName, Why};
 
+mod events;
 mod filter;
 mod query;
 mod sort;
 
+pub use events::{Mark, Marks, NoMarks, SessionEvent, SessionEventQuery, SessionEvents};
 pub use filter::{Network, SessionFilter};
 pub use query::{NamedSession, Position, SessionPage, SessionQuery};
 pub use sort::{SessionSort, SortKey, SortValue};
@@ -115,6 +117,58 @@ pub struct SessionDetail {
     pub source: Option<SocketAddr>,
     /// Toward the client, toward the endpoint; `None` for UDP and while there is no connection.
     pub tcp: [Option<TcpFacts>; 2],
+    /// Where its key lay when its endpoint was first chosen; `None` before.
+    pub place: Option<TablePlace>,
+    /// What passes in a second, if it was measured.
+    pub rates: Option<Rates>,
+}
+
+/// Where a key lies in the table of its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TablePlace {
+    /// The row.
+    pub row: u32,
+    /// The active generation of the plan by which that was; beyond 2³² the highest number.
+    pub generation: u32,
+}
+
+/// How a session is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Look {
+    /// Once.
+    Glance,
+    /// Twice, to measure what passes in between.
+    Measure,
+}
+
+/// What passes in a second, measured over a short while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Bytes in a second from the client, from the endpoint.
+    pub bytes: [u64; 2],
+    /// Datagrams in a second; 0 for TCP.
+    pub packets: [u64; 2],
+    /// How long it was measured.
+    pub over: Duration,
+}
+
+impl Rates {
+    /// Of a session that was looked at twice, by how it had aged between; `None` if it is not the older look that comes
+    /// first.
+    pub fn between(before: &SessionRow, after: &SessionRow) -> Option<Rates> {
+        let over = after.age.checked_sub(before.age).filter(|over| !over.is_zero())?;
+        let micros = over.as_micros();
+        let rate = |before: u64, after: u64| {
+            let passed = u128::from(after.saturating_sub(before));
+            u64::try_from(passed * 1_000_000 / micros).unwrap_or(u64::MAX)
+        };
+        let both = |before: [u64; 2], after: [u64; 2]| [0, 1].map(|side: usize| rate(before[side], after[side]));
+        Some(Rates {
+            bytes: both(before.bytes, after.bytes),
+            packets: both(before.packets, after.packets),
+            over,
+        })
+    }
 }
 
 impl fmt::Display for SessionId {

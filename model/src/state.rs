@@ -20,6 +20,7 @@ mod batch;
 mod changes;
 mod drains;
 pub(crate) mod edges;
+mod events;
 mod foresight;
 mod generations;
 mod graces;
@@ -34,9 +35,11 @@ mod snapshot;
 
 pub use apply::{BUILT_IN_CLASS, CONTROLLER_NAME, DEFAULT_NAMESPACE};
 pub use changes::{Change, ChangeKind, ChangesExpired};
+pub use events::{Event, Happening};
 pub use snapshot::SnapshotDecodeError;
 
 use changes::ChangeRing;
+use events::EventRing;
 use generations::Generations;
 use index::{Index, Name};
 use pools::Pools;
@@ -56,6 +59,7 @@ pub struct State {
     generations: Generations,
     pins: Pins,
     changes: ChangeRing,
+    events: EventRing,
     index: Index,
 }
 

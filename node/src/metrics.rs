@@ -15,6 +15,7 @@
 //! | `guideway_node_pins_shed_total` | count | holds of pins that the cluster shed because there were too many |
 //! | `guideway_node_graces_dropped_total` | count | graces that the cluster ended early because there were too many |
 //! | `guideway_node_pin_batches_total{result}` | count | pin batches and `Prepared` proposed, `committed` or `failed` |
+//! | `guideway_node_pin_wait_seconds` | histogram | from when a session or affinity entry needs a pin until it is applied here |
 //! | `guideway_node_prepare_seconds` | histogram | from a generation seen prepared until it is seen active |
 //! | `guideway_node_sessions_unpinned_total` | count | flow keys that lacked their pin when the cluster went on without this node |
 //! | `guideway_node_passed_over_total` | count | nodes that this one, as leader, had passed over |
@@ -45,6 +46,8 @@ pub(crate) struct NodeMetrics {
     pub bind_reports_committed: Counter,
     /// `guideway_node_bind_reports_total{result="failed"}`
     pub bind_reports_failed: Counter,
+    /// `guideway_node_pin_wait_seconds`
+    pub pin_wait_seconds: Histogram,
     /// `guideway_node_prepare_seconds`
     pub prepare_seconds: Histogram,
     /// `guideway_node_sessions_unpinned_total`
@@ -81,6 +84,7 @@ impl NodeMetrics {
             resolve_failures: metrics::counter!("guideway_node_resolve_failures_total"),
             bind_reports_committed: reports("committed"),
             bind_reports_failed: reports("failed"),
+            pin_wait_seconds: metrics::histogram!("guideway_node_pin_wait_seconds"),
             prepare_seconds: metrics::histogram!("guideway_node_prepare_seconds"),
             unpinned: metrics::counter!("guideway_node_sessions_unpinned_total"),
             passed_over: metrics::counter!("guideway_node_passed_over_total"),
@@ -217,6 +221,12 @@ fn describe_pins() {
         "guideway_node_pin_batches_total",
         Unit::Count,
         "Pin batches, and reports that a generation is prepared, by result (committed, failed)"
+    );
+    metrics::describe_histogram!(
+        "guideway_node_pin_wait_seconds",
+        Unit::Seconds,
+        "From when a session or affinity entry needs a pin until that is applied on this node: what is lost with the node by then \
+         is lost without a trace"
     );
     metrics::describe_histogram!(
         "guideway_node_prepare_seconds",

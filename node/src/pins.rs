@@ -7,6 +7,8 @@
 mod difference;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod flood;
 mod preparation;
 mod reconciler;
 
@@ -141,6 +143,9 @@ impl PinTask {
                 self.record(ended);
             }
             let all_taken = self.take_needs(&mut core);
+            for waited in core.take_waited() {
+                self.metrics.pin_wait_seconds.record(waited);
+            }
             let (needed, held) = core.figures();
             self.metrics.pins(needed, held, pins.len());
             self.metrics.given_up(pins.shed(), now.state.graces_dropped());

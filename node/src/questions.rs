@@ -5,13 +5,16 @@
 //! nodes takes the answers there are in time, and says which nodes are missing.
 
 mod asking;
+mod telling;
 mod work;
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use guideway_model::impact::EffectCounts;
-use guideway_model::session::{LocalSessionId, SessionDetail, SessionPage, SessionQuery};
+use guideway_model::session::{
+    LocalSessionId, Look, SessionDetail, SessionEventQuery, SessionEvents, SessionPage, SessionQuery,
+};
 use guideway_model::{Command, Incarnation};
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +26,16 @@ pub(crate) use work::Answerer;
 pub(crate) enum Question {
     /// A page of its sessions.
     Sessions(SessionQuery),
+    /// Which of them have opened and closed.
+    SessionEvents(SessionEventQuery),
     /// One of them.
     Session {
         /// The start that has it.
         incarnation: Incarnation,
         /// Which.
         id: LocalSessionId,
+        /// Once, or with what passes.
+        look: Look,
     },
     /// To close some of them, with the reason `killed`.
     Close {
@@ -54,6 +61,8 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     /// A page.
     Sessions(SessionPage),
+    /// Sessions that have opened and closed.
+    SessionEvents(SessionEvents),
     /// One session; `None` if it has ended.
     Session(Option<Box<SessionDetail>>),
     /// How many were closed; the others had ended.

@@ -1,5 +1,6 @@
 //! Schemas of the resources that are computed, which no stored type describes.
 
+mod event;
 mod node;
 mod pin;
 mod review;
@@ -20,6 +21,7 @@ pub(super) fn component_name(resource: &Resource) -> String {
 /// The components of a resource.
 pub(super) fn schemas(resource: &Resource, source: Computed) -> Map<String, Value> {
     let (description, parts) = match source {
+        Computed::Event => event::parts_of(),
         Computed::Node => node::parts_of(),
         Computed::Session => session::parts_of(),
         Computed::Pin => pin::parts_of(),

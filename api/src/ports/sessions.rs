@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use guideway_model::impact::EffectCounts;
-use guideway_model::session::{SessionDetail, SessionId, SessionPage, SessionQuery};
+use guideway_model::session::{
+    Look, Marks, SessionDetail, SessionEvents, SessionFilter, SessionId, SessionPage, SessionQuery,
+};
 use guideway_model::{Command, NodeId, Plan};
 
 /// The sessions of every node. Implementations bound the wait for a node themselves, to a few seconds.
@@ -12,8 +14,11 @@ pub trait Sessions: Send + Sync + 'static {
     /// What a query selects, in its order, of all nodes.
     fn sessions(&self, query: SessionQuery) -> BoxFuture<'_, FoundSessions>;
 
+    /// What has opened and closed since these marks, on the nodes that a filter wants. Does not wait for something to happen.
+    fn session_events(&self, filter: SessionFilter, after: Marks) -> BoxFuture<'_, FoundEvents>;
+
     /// One session; `None` if it has ended.
-    fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionDetail>, NodeSilent>>;
+    fn session(&self, id: SessionId, look: Look) -> BoxFuture<'_, Result<Option<SessionDetail>, NodeSilent>>;
 
     /// Closes sessions with the reason `killed`. When it is done, they are no longer listed.
     fn close_sessions(&self, ids: Vec<SessionId>) -> BoxFuture<'_, ClosedSessions>;
@@ -32,6 +37,19 @@ pub struct FoundSessions {
     pub page: SessionPage,
     /// Nodes that did not answer: their sessions are missing.
     pub silent: Vec<NodeId>,
+}
+
+/// What nodes said of sessions that open and close.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FoundEvents {
+    /// Node by node, of those that the marks know.
+    pub told: Vec<(NodeId, SessionEvents)>,
+    /// Live nodes that the marks do not know: their sessions are still to be listed.
+    pub unknown: Vec<NodeId>,
+    /// Nodes that did not answer in time.
+    pub silent: Vec<NodeId>,
+    /// Nodes that the marks know and that are no longer live: what became of their sessions is not known.
+    pub gone: Vec<NodeId>,
 }
 
 /// The node that carries a session did not answer in time.

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use guideway_model::State;
 use guideway_model::meta::Timestamp;
 use guideway_model::node::Protocol;
 use guideway_model::plan::Why;
 use guideway_model::session::{SessionDetail, SessionId, SessionRow, TcpFacts};
+use guideway_model::{Plan, State};
 use serde_json::{Map, Value, json};
 
+use super::choice;
 use crate::attribution::now;
 use crate::resource::api_version;
 use crate::target::Target;
@@ -35,9 +36,30 @@ pub(super) fn row(state: &State, target: &Target, id: SessionId, row: &SessionRo
 }
 
 /// A session with what is only looked up for one at a time.
-pub(super) fn detail(state: &State, target: &Target, id: SessionId, detail: &SessionDetail) -> Value {
+pub(super) fn detail(
+    (state, plan): (&State, Option<&Plan>),
+    target: &Target,
+    id: SessionId,
+    detail: &SessionDetail,
+) -> Value {
     let mut object = row(state, target, id, &detail.row);
     let status = &mut object["status"];
+    if let Some(why) = detail.row.why {
+        for (field, value) in choice::facts(state, plan, detail, why) {
+            status["choice"][field] = value;
+        }
+    }
+    if let Some(rates) = &detail.rates {
+        status["rates"] = json!({
+            "bytesFromClient": rates.bytes[0],
+            "bytesFromEndpoint": rates.bytes[1],
+            "measuredMilliseconds": u64::try_from(rates.over.as_millis()).unwrap_or(u64::MAX),
+        });
+        if detail.row.id.protocol == Protocol::Udp {
+            status["rates"]["packetsFromClient"] = Value::from(rates.packets[0]);
+            status["rates"]["packetsFromEndpoint"] = Value::from(rates.packets[1]);
+        }
+    }
     for (field, address) in [("dialledAddress", detail.local), ("sourceAddress", detail.source)] {
         if let Some(address) = address {
             status[field] = Value::from(address.to_string());

@@ -1,16 +1,16 @@
 //! What a request wants of the sessions: selectors, query parameters and the page.
 
-use guideway_model::State;
 use guideway_model::session::{
-    NamedSession, SessionDetail, SessionFilter, SessionId, SessionPage, SessionQuery, SessionQueryError, SessionSort,
+    Look, Marks, NamedSession, SessionDetail, SessionFilter, SessionId, SessionPage, SessionQuery, SessionQueryError,
+    SessionSort,
 };
+use guideway_model::{NodeId, State};
 
 use super::encode;
 use super::token;
-use crate::ports::{FoundSessions, NodeSilent};
+use crate::ports::{Cluster, FoundSessions, NodeSilent};
 use crate::query::Parameters;
 use crate::selector::{FieldTerm, split_unescaped, terms};
-use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
 use crate::words::node_name;
@@ -35,10 +35,13 @@ const PARAMETERS: &[(&str, &str)] = &[
 const NAME: &str = "metadata.name";
 
 /// One page of what is wanted, and how to come to the next.
+#[derive(Clone)]
 pub(super) struct Wanted {
     query: SessionQuery,
     /// As the request has it.
     sort: String,
+    /// Where nodes were at the first page.
+    marks: Marks,
     /// Terms about names.
     names: Vec<FieldTerm>,
     /// Whether a selector excludes everything.
@@ -73,36 +76,93 @@ impl Wanted {
             sort: order?,
             limit: parameters.limit()?.unwrap_or(most).min(most),
             after: None,
+            marked: false,
         };
+        let mut marks = Marks::default();
         if let Some(text) = parameters.get("continue") {
-            query = token::decode(text, sort)?.apply(query);
+            let token = token::decode(text, sort)?;
+            marks = token.marks().clone();
+            query = token.apply(query);
         }
         Ok(Wanted {
             query,
+            marks,
             sort: sort.to_owned(),
             names,
             nothing: !parameters.selects_unlabelled()?,
         })
     }
 
+    /// Has nodes keep what opens and closes from the first page on.
+    pub(super) fn marked(mut self) -> Wanted {
+        self.query.marked = true;
+        self
+    }
+
+    /// The same, if a watch may go on from this list. A list in an order of its own is nobody's start of a watch: what shows
+    /// the busiest sessions again and again must not keep nodes at it.
+    pub(super) fn for_watch(self) -> Wanted {
+        let is_first = self.sort.is_empty() && self.query.after.is_none();
+        match is_first && !self.names.iter().any(|term| term.equal) {
+            true => self.marked(),
+            false => self,
+        }
+    }
+
+    /// The sessions of one node only.
+    pub(super) fn on_node(mut self, node: NodeId) -> Wanted {
+        self.query.filter = self.query.filter.on_node(node);
+        self.query.after = None;
+        self.marked()
+    }
+
+    /// The `resourceVersion` of a page. That of a list that no watch goes on from is `0`: it begins anew.
+    pub(super) fn version(&self, page: &SessionPage) -> String {
+        let mut marks = self.marks.clone();
+        marks.add(page.marks.clone());
+        match marks.iter().next() {
+            Some(_) => marks.to_string(),
+            None => "0".to_owned(),
+        }
+    }
+
+    /// The tests that name no session.
+    pub(super) fn filter(&self) -> &SessionFilter {
+        &self.query.filter
+    }
+
+    /// Whether a session is meant that passes the filter.
+    pub(super) fn is_meant(&self, id: SessionId) -> bool {
+        let name = id.to_string();
+        !self.nothing && self.names.iter().all(|term| (term.value == name) == term.equal)
+    }
+
+    /// Only the session of this name, if there is one.
+    pub(super) fn named(mut self, name: Option<&str>) -> Wanted {
+        self.names.extend(name.map(|name| FieldTerm {
+            field: NAME.to_owned(),
+            value: name.to_owned(),
+            equal: true,
+        }));
+        self
+    }
+
     /// Asks for the page.
-    pub(super) async fn page(&self, server: &Server, state: &State) -> FoundSessions {
+    pub(super) async fn page(&self, cluster: &dyn Cluster, state: &State) -> FoundSessions {
         let only = self
             .names
             .iter()
             .find(|term| term.equal)
             .map(|term| encode::parse_name(&term.value));
         let mut found = match (self.nothing, only) {
+            // Every node is to say where it is.
+            _ if self.query.marked => cluster.sessions(self.query.clone()).await,
             (true, _) | (_, Some(None)) => FoundSessions::default(),
             // It need not be sought on all nodes.
-            (_, Some(Some(id))) => self.one(state, id, server.cluster.session(id).await),
-            (false, None) => server.cluster.sessions(self.query.clone()).await,
+            (_, Some(Some(id))) => self.one(state, id, cluster.session(id, Look::Glance).await),
+            (false, None) => cluster.sessions(self.query.clone()).await,
         };
-        let is_meant = |session: &NamedSession| {
-            let name = session.id.to_string();
-            self.names.iter().all(|term| (term.value == name) == term.equal)
-        };
-        found.page.sessions.retain(is_meant);
+        found.page.sessions.retain(|session| self.is_meant(session.id));
         found
     }
 
@@ -130,7 +190,9 @@ impl Wanted {
 
     /// The token that goes on behind a page; `None` behind the last.
     pub(super) fn token_after(&self, page: &SessionPage) -> Option<String> {
-        page.next.map(|next| token::encode(next, &self.sort))
+        let mut marks = self.marks.clone();
+        marks.add(page.marks.clone());
+        page.next.map(|next| token::encode(next, &self.sort, &marks))
     }
 
     /// Goes on behind a page; false behind the last.

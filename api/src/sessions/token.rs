@@ -1,9 +1,9 @@
-//! The `continue` token of sessions: the order, when the page was made, and the last place in it. It holds all there is to
+//! The `continue` token of sessions: the order, when the page was made, the last place in it, and where a watch would go on. It holds all there is to
 //! know, so any node takes it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use guideway_model::session::{Position, SessionQuery};
+use guideway_model::session::{Marks, Position, SessionQuery};
 
 use crate::status::Status;
 
@@ -17,13 +17,14 @@ const LONGEST: usize = 2048;
 pub(super) struct Token {
     last: Position,
     made: Duration,
+    marks: Marks,
 }
 
 /// Writes a token for what comes after `last` in the order `sort`.
-pub(super) fn encode(last: Position, sort: &str) -> String {
+pub(super) fn encode(last: Position, sort: &str, marks: &Marks) -> String {
     let json = serde_json::to_vec(&last).unwrap_or_default();
     let place: String = json.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{FORMAT}.{sort}.{}.{place}", now().as_millis())
+    format!("{FORMAT}.{sort}.{}.{place}.{marks}", now().as_millis())
 }
 
 /// Reads what [`encode`] wrote for the same order.
@@ -33,7 +34,7 @@ pub(super) fn decode(text: &str, sort: &str) -> Result<Token, Status> {
         0..=LONGEST => text.split('.').collect(),
         _ => Vec::new(),
     };
-    let [FORMAT, order, made, place] = parts.as_slice() else {
+    let [FORMAT, order, made, place, marks] = parts.as_slice() else {
         return Err(invalid("it was not given out by a list of sessions"));
     };
     if *order != sort {
@@ -43,12 +44,21 @@ pub(super) fn decode(text: &str, sort: &str) -> Result<Token, Status> {
         Some(Token {
             made: Duration::from_millis(made.parse().ok()?),
             last: serde_json::from_slice(&bytes(place)?).ok()?,
+            marks: match *marks {
+                "" => Marks::default(),
+                text => text.parse().ok()?,
+            },
         })
     };
     read().ok_or_else(|| invalid("it was not given out by a list of sessions"))
 }
 
 impl Token {
+    /// Where nodes were at the first page.
+    pub(super) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
     /// The query for what comes after. Sessions have grown older since the page was made.
     pub(super) fn apply(self, query: SessionQuery) -> SessionQuery {
         let query = SessionQuery {

@@ -13,6 +13,7 @@ pub(super) fn columns(resource: &Resource) -> &'static [Column] {
         ("", "Service") => SERVICE,
         ("", "Secret") => SECRET,
         ("", "ConfigMap") => CONFIG_MAP,
+        ("", "Event") => live::EVENT,
         ("discovery.k8s.io", "EndpointSlice") => ENDPOINT_SLICE,
         ("gateway.networking.k8s.io", "GatewayClass") => GATEWAY_CLASS,
         ("gateway.networking.k8s.io", "Gateway") => GATEWAY,

@@ -1,11 +1,29 @@
-//! The columns of what is live: sessions, pins, drains and reviews.
+//! The columns of what is live: events, sessions, pins, drains and reviews.
 
 use serde_json::Value;
 
 use super::Column;
 use super::age::human;
-use super::cells::{few, items, plain, socket, text, until};
+use super::cells::{age, few, items, plain, socket, text, until};
 use super::kinds::{AGE, NAME, column, wide};
+
+/// Columns of `Event`, as Kubernetes has them.
+pub(super) static EVENT: &[Column] = &[
+    column("Last Seen", "When it happened.", age),
+    column("Type", "Whether somebody should look at it.", |object| {
+        text(object, "/type")
+    }),
+    column("Reason", "What has happened.", |object| text(object, "/reason")),
+    column("Object", "What it is about.", |object| {
+        let about = &object["involvedObject"];
+        Value::from(format!(
+            "{}/{}",
+            plain(&about["kind"]).to_lowercase(),
+            plain(&about["name"])
+        ))
+    }),
+    column("Message", "The same as a sentence.", |object| text(object, "/message")),
+];
 
 /// Columns of `Session`.
 pub(super) static SESSION: &[Column] = &[
@@ -21,7 +39,14 @@ pub(super) static SESSION: &[Column] = &[
     }),
     column("Route", "Route that carries it.", |object| text(object, "/spec/route")),
     column("Endpoint", "Where it goes.", |object| text(object, "/spec/endpoint")),
-    column("State", "What it is doing.", |object| text(object, "/status/state")),
+    column(
+        "State",
+        "What it is doing, or why it was closed.",
+        |object| match object.pointer("/status/closeReason") {
+            Some(reason) => Value::from(format!("Closed: {}", plain(reason))),
+            None => text(object, "/status/state"),
+        },
+    ),
     column("Age", "Time since it was accepted.", |object| {
         seconds(object, "/status/ageSeconds")
     }),

@@ -13,14 +13,14 @@ use crate::target::Target;
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// Writes events of one resource in one served version and form.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     target: Target,
     /// Whether the columns of a table have been sent.
     begun: bool,
 }
 
 impl Encoder {
-    pub(super) fn new(target: &Target) -> Encoder {
+    pub(crate) fn new(target: &Target) -> Encoder {
         Encoder {
             target: target.clone(),
             begun: false,
@@ -55,7 +55,7 @@ impl Encoder {
     }
 
     /// Tells the client how far it has seen everything.
-    pub(super) fn bookmark(&mut self, position: u64, initial_end: bool) -> Vec<u8> {
+    pub(crate) fn bookmark(&mut self, position: impl ToString, initial_end: bool) -> Vec<u8> {
         let mut metadata = json!({ "resourceVersion": position.to_string(), "creationTimestamp": null });
         if initial_end {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
@@ -73,14 +73,15 @@ impl Encoder {
         self.line(event, object, lines);
     }
 
-    fn line(&mut self, event: &str, object: Value, lines: &mut Vec<u8>) {
+    /// An object in its JSON form.
+    pub(crate) fn line(&mut self, event: &str, object: Value, lines: &mut Vec<u8>) {
         let object = self.target.view.event(&self.target, object, !self.begun);
         self.begun = true;
         line(event, &object, lines);
     }
 
     /// The last event of a watch that failed.
-    pub(super) fn error(&self, status: &Status, lines: &mut Vec<u8>) {
+    pub(crate) fn error(&self, status: &Status, lines: &mut Vec<u8>) {
         line("ERROR", &status.to_json(), lines);
     }
 }

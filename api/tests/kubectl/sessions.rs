@@ -1,8 +1,12 @@
-//! Sessions with kubectl: lists, tables, deletes.
+//! Sessions with kubectl: lists, tables, watches, deletes.
+
+use std::process::Stdio;
 
 use guideway_model::NodeId;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 
-use crate::harness::{Kubectl, MANIFESTS, manifest, path};
+use crate::harness::{DEADLINE, Kubectl, MANIFESTS, manifest, path};
 
 fn words(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -58,8 +62,6 @@ async fn sessions_are_listed_shown_and_closed() {
     assert!(live.names().is_empty());
     let gone = kubectl.fails(&["delete", "session", &second]).await;
     assert!(gone.contains("NotFound"), "{gone}");
-    let followed = kubectl.fails(&["get", "sessions", "-w"]).await;
-    assert!(followed.contains("cannot be watched"), "{followed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,4 +155,40 @@ async fn drains_are_shown_and_waited_for() {
     assert!(waited.contains("condition met"), "{waited}");
     let table = kubectl.ok(&["get", "drains"]).await;
     assert!(words(&table).contains("x 10.0.0.1:80 Drained 0 <none>"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_followed() {
+    let kubectl = Kubectl::start().await;
+    let live = &kubectl.server.cluster.live;
+    let first = live.add(1, "10.1.0.1:1001", "10.0.0.1:80");
+    let mut watching = kubectl
+        .command(&["get", "sessions", "--watch", "--output-watch-events"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    let mut next = async || {
+        let line = timeout(DEADLINE, lines.next_line()).await.expect("in time");
+        words(&line.expect("read").expect("the watch goes on"))
+    };
+    assert!(next().await.starts_with("EVENT NAME NODE PROTO"));
+    assert!(
+        next()
+            .await
+            .starts_with(&format!("ADDED {first} one TCP 10.1.0.1:1001"))
+    );
+    let second = live.add(1, "10.1.0.2:1002", "10.0.0.2:80");
+    assert!(
+        next()
+            .await
+            .starts_with(&format!("ADDED {second} one TCP 10.1.0.2:1002"))
+    );
+    live.end(&first, "drained");
+    let closed = next().await;
+    assert!(
+        closed.starts_with(&format!("DELETED {first}")) && closed.contains("Closed: drained"),
+        "{closed}"
+    );
+    watching.kill().await.expect("killed");
 }

@@ -10,13 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use guideway_api::ports::{
-    ClosedSessions, Cluster, Committed, FoundSessions, NodeSilent, ProposeFailure, ReadFailure, ReadinessCheck,
-    SessionImpact, Sessions, TriedChange,
+    ClosedSessions, Cluster, Committed, FoundEvents, FoundSessions, NodeSilent, ProposeFailure, ReadFailure,
+    ReadinessCheck, SessionImpact, Sessions, TriedChange,
 };
 use guideway_api::{Limits, Options, router, serve};
 use guideway_model::meta::{Uid, UnixMillis};
 use guideway_model::node::{NodeFacts, NodeFigures, NodeView, Role};
-use guideway_model::session::{SessionDetail, SessionId, SessionQuery};
+use guideway_model::session::{Look, Marks, SessionDetail, SessionFilter, SessionId, SessionQuery};
 use guideway_model::state::Applied;
 use guideway_model::{Command, Incarnation, NodeId, Plan, Proposal, State};
 use live::LiveSessions;
@@ -172,8 +172,12 @@ impl Sessions for MemoryCluster {
         async move { self.live.page(&query) }.boxed()
     }
 
-    fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionDetail>, NodeSilent>> {
-        async move { self.live.session(id) }.boxed()
+    fn session_events(&self, filter: SessionFilter, after: Marks) -> BoxFuture<'_, FoundEvents> {
+        async move { self.live.events(&filter, &after) }.boxed()
+    }
+
+    fn session(&self, id: SessionId, look: Look) -> BoxFuture<'_, Result<Option<SessionDetail>, NodeSilent>> {
+        async move { self.live.session(id, look) }.boxed()
     }
 
     fn close_sessions(&self, ids: Vec<SessionId>) -> BoxFuture<'_, ClosedSessions> {

@@ -63,13 +63,17 @@ async fn resources_list_only_what_works() {
             ("services/status".to_owned(), status.clone()),
             ("secrets".to_owned(), all.clone()),
             ("configmaps".to_owned(), all.clone()),
+            ("events".to_owned(), json!(["get", "list"])),
         ]
     );
     let own = client.get("/apis/guideway.dev/v1alpha1").await.expect(200);
     for (name, verbs) in [
         ("nodes", json!(["get", "list"])),
         ("pins", json!(["get", "list"])),
-        ("sessions", json!(["delete", "deletecollection", "get", "list"])),
+        (
+            "sessions",
+            json!(["delete", "deletecollection", "get", "list", "watch"]),
+        ),
         ("routereviews", json!(["create"])),
         ("drains", all.clone()),
         ("drains/status", status.clone()),

@@ -115,6 +115,7 @@ impl Acceptors {
 
     /// Takes a plan over: each socket learns where its sessions go now, and those without a listener are closed.
     pub(super) fn adopt(&mut self, plan: &Arc<Plan>, sessions: &mut Sessions) {
+        sessions.ledger.generation = u32::try_from(plan.generation).unwrap_or(u32::MAX);
         for place in 0..self.places.len() {
             let Some(Some(acceptor)) = self.places.get_mut(place) else {
                 continue;

@@ -77,6 +77,8 @@ impl Sessions {
             local: Some(sockets::local_address(&record.client.socket)),
             source: endpoint.map(sockets::local_address),
             tcp,
+            place: record.account.why.map(|_| record.account.place),
+            rates: None,
         })
     }
 }

@@ -293,6 +293,9 @@ impl Sessions {
         let hash = dial.hash;
         let reach = dial.lane.endpoint(attempt, &self.shared.timeouts)?;
         let address = reach.tally.address;
+        if record.account.tries == 0 {
+            record.account.place = dial.lane.place(hash, self.ledger.generation);
+        }
         self.ledger.dialing(&mut record.account, reach.tally, attempt);
         record.terms = reach.terms;
         let tuning = record.terms.tuning;

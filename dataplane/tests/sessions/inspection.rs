@@ -6,12 +6,12 @@ use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 
 use guideway_dataplane::{CloseReason, SessionEvent};
 use guideway_model::node::Protocol;
-use guideway_model::plan::Why;
-use guideway_model::session::{LocalSessionId, SessionRow, SessionState};
+use guideway_model::plan::{Pool, Why};
+use guideway_model::session::{LocalSessionId, SessionRow, SessionState, TablePlace};
 
-use crate::bed::datagrams::{Gate, Server, ask, client};
+use crate::bed::datagrams::{Gate, Server, ask, client, mirror};
 use crate::bed::endpoint::{Blackhole, Endpoint};
-use crate::bed::plans::{self, Phases};
+use crate::bed::plans::{self, Phases, SEED};
 use crate::bed::watched::Watched;
 use crate::bed::{Bed, DRIVERS, End, PATIENCE, Port, config, dial, eventually, read_exactly, read_to_end};
 
@@ -254,5 +254,56 @@ fn whoever_watches_sees_sessions_open_and_close() {
         drop(unseen);
         let watched = watch.wait(10, PATIENCE);
         assert_eq!(watched.events.len(), 1);
+        // Nor does one that goes on from a number of that time; it learns that something is missing.
+        assert_eq!(watch.since(0, 10).events, watched.events);
+        assert!(watch.since(0, 10).missed > 0);
+        assert_eq!((watch.since(watched.next, 10).missed, watch.end()), (0, watched.next));
+    }
+}
+
+/// A session says where its key lay when it was chosen, and by which generation, whatever has become of the tables since.
+#[test]
+fn a_session_remembers_its_place_in_the_table() {
+    for driver in DRIVERS {
+        let servers = [Server::reflecting(), Server::reflecting()];
+        let endpoints = [Endpoint::named("1"), Endpoint::named("2")];
+        let (gate, port) = (Gate::reserve(), Port::reserve());
+        let bed = Bed::start(config(driver));
+        let datagrams = servers.each_ref().map(Server::share);
+        let streams = endpoints.each_ref().map(Endpoint::share);
+        let listeners = |many: usize| {
+            [
+                plans::listener(port.loopback_key(), Some(&streams[..many])),
+                plans::listener(gate.key(), Some(&datagrams[..many])),
+            ]
+        };
+        bed.activate(plans::plan(7, &listeners(2)));
+        bed.wait_bound();
+        let (stream, client) = (dial(port.address()), client());
+        read_exactly(&stream, 1);
+        mirror(&client, gate.address());
+        let of = |shares| {
+            let active: &[_] = shares;
+            Phases {
+                active,
+                ..Phases::default()
+            }
+        };
+        let expected = |pool: &Pool, key, client| TablePlace {
+            row: u32::try_from(pool.table.row(pool.flow_key(key, client).hash(SEED))).expect("a row"),
+            generation: 7,
+        };
+        let name = stream.local_addr().expect("address");
+        let tcp = expected(&of(&streams).pool(), port.loopback_key(), name);
+        let name = client.local_addr().expect("address");
+        let udp = expected(&of(&datagrams).pool(), gate.key(), name);
+        for generation in [7, 8] {
+            for row in all(&bed) {
+                let detail = bed.plane.session(row.id).found.expect("a session");
+                let expected = if row.id.protocol == Protocol::Tcp { tcp } else { udp };
+                assert_eq!(detail.place, Some(expected), "in generation {generation}");
+            }
+            bed.activate(plans::plan(8, &listeners(1)));
+        }
     }
 }

@@ -34,11 +34,11 @@ pub(crate) fn client_ip(timeout: Duration) -> Affinity {
     }
 }
 
-fn key(pool: &Pool, socket: SocketKey, client: SocketAddr) -> PinKey {
+pub(crate) fn key(pool: &Pool, socket: SocketKey, client: SocketAddr) -> PinKey {
     pool.pin_key(pool.flow_key(socket, client))
 }
 
-fn name(client: &UdpSocket) -> SocketAddr {
+pub(crate) fn name(client: &UdpSocket) -> SocketAddr {
     client.local_addr().expect("address")
 }
 

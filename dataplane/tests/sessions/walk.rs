@@ -12,11 +12,7 @@ use crate::bed::datagrams::{Gate, Mirror, Server, client, client_on, mirror};
 use crate::bed::endpoint::Endpoint;
 use crate::bed::plans::Phases;
 use crate::bed::{Bed, DRIVERS, Port, config, dial, eventually, read_exactly};
-use crate::pins::{by_table, client_ip};
-
-fn key(pool: &Pool, socket: SocketKey, client: &UdpSocket) -> PinKey {
-    pool.pin_key(pool.flow_key(socket, client.local_addr().expect("address")))
-}
+use crate::pins::{by_table, client_ip, key, name};
 
 fn keys(bed: &Bed) -> BTreeSet<PinKey> {
     bed.plane.pin_needs().into_iter().map(|(key, _)| key).collect()
@@ -24,11 +20,8 @@ fn keys(bed: &Bed) -> BTreeSet<PinKey> {
 
 /// Those of the clients that two pools would send to different endpoints.
 fn moving(clients: &[UdpSocket], socket: SocketKey, one: &Pool, other: &Pool) -> BTreeSet<PinKey> {
-    let differs = |client: &&UdpSocket| {
-        let name = client.local_addr().expect("address");
-        by_table(one, socket, name) != by_table(other, socket, name)
-    };
-    let clients = clients.iter().filter(differs);
+    let differs = |client: &SocketAddr| by_table(one, socket, *client) != by_table(other, socket, *client);
+    let clients = clients.iter().map(name).filter(differs);
     clients.map(|client| key(one, socket, client)).collect()
 }
 

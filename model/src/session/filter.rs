@@ -106,6 +106,14 @@ impl SessionFilter {
         self
     }
 
+    /// Only sessions on this node.
+    #[must_use]
+    pub fn on_node(mut self, node: NodeId) -> SessionFilter {
+        let field = Field::Node(node.0.to_string());
+        self.tests.push(Test { field, negated: false });
+        self
+    }
+
     /// Only sessions to this endpoint.
     #[must_use]
     pub fn to_endpoint(mut self, endpoint: SocketAddr) -> SessionFilter {
@@ -119,6 +127,27 @@ impl SessionFilter {
         self.tests.iter().all(|test| match &test.field {
             Field::Node(wanted) => (wanted == name || wanted.parse() == Ok(node.0)) != test.negated,
             _ => true,
+        })
+    }
+
+    /// The first field that is tested and changes while a session lives: whoever follows sessions cannot be told when one
+    /// begins or ceases to pass.
+    pub fn changing_field(&self) -> Option<&'static str> {
+        self.tests.iter().find_map(|test| match &test.field {
+            Field::State(_) => Some("state"),
+            Field::Age(_) => Some("age"),
+            Field::Idle(_) => Some("idle"),
+            Field::Bytes(_) => Some("bytes"),
+            Field::Node(_)
+            | Field::Listener(_)
+            | Field::Gateway(_)
+            | Field::Route(_)
+            | Field::Namespace(_)
+            | Field::Endpoint(_)
+            | Field::Client(_)
+            | Field::Protocol(_)
+            | Field::Sni(_)
+            | Field::Why(_) => None,
         })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SessionFilter, SessionId, SessionRow, SessionSort, SortValue};
+use super::{Marks, SessionFilter, SessionId, SessionRow, SessionSort, SortValue};
 use crate::node::{Incarnation, NodeId};
 
 /// Which sessions are asked for.
@@ -19,6 +19,8 @@ pub struct SessionQuery {
     pub limit: usize,
     /// Those that come after this place.
     pub after: Option<Position>,
+    /// Whether nodes are to keep what opens and closes from now on, for a watch that goes on from this page.
+    pub marked: bool,
 }
 
 /// The place of a session in an order.
@@ -48,6 +50,8 @@ pub struct SessionPage {
     pub next: Option<Position>,
     /// How many pass that come after this page.
     pub left: u64,
+    /// Where each node was before it looked, if that was asked for.
+    pub marks: Marks,
 }
 
 impl Default for SessionQuery {
@@ -57,6 +61,7 @@ impl Default for SessionQuery {
             sort: SessionSort::default(),
             limit: SessionQuery::LIMIT,
             after: None,
+            marked: false,
         }
     }
 }
@@ -92,13 +97,17 @@ impl SessionQuery {
 
     /// The page of all nodes, made of theirs.
     pub fn merge(&self, pages: impl IntoIterator<Item = SessionPage>) -> SessionPage {
-        let (mut sessions, mut left) = (Vec::new(), 0_u64);
+        let (mut sessions, mut left, mut marks) = (Vec::new(), 0_u64, Marks::default());
         for page in pages {
             sessions.extend(page.sessions);
             left = left.saturating_add(page.left);
+            marks.add(page.marks);
         }
         let (sessions, beyond) = self.first(sessions, |one, other| self.compare(one, other));
-        self.finish(sessions, left.saturating_add(beyond))
+        SessionPage {
+            marks,
+            ..self.finish(sessions, left.saturating_add(beyond))
+        }
     }
 
     /// The order of two sessions on a page.
@@ -142,7 +151,12 @@ impl SessionQuery {
             value: self.sort.value(&last.row),
             id: last.id,
         });
-        SessionPage { sessions, next, left }
+        SessionPage {
+            sessions,
+            next,
+            left,
+            marks: Marks::default(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::events::Happening;
 use super::graces::Grace;
 use crate::meta::UnixMillis;
 use crate::node::{Incarnation, NodeId};
@@ -96,7 +97,7 @@ impl State {
     pub(super) fn pass_over(&mut self, node: NodeId, generation: u64) -> Result<(), Refusal> {
         self.check_two_phases()?;
         let record = self.nodes.get(&node).ok_or(Refusal::UnknownNode(node))?;
-        let incarnation = record.incarnation;
+        let (incarnation, name) = (record.incarnation, record.facts.name.clone());
         if self.prepared_generation() != Some(generation) || !self.preparing_nodes().contains(&node) {
             return Ok(());
         }
@@ -107,6 +108,7 @@ impl State {
             };
             preparation.ready.insert(node, ready);
             self.open_grace();
+            self.note(Happening::PassedOver { node, name, generation });
         }
         Ok(())
     }

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use guideway_api::ports::{ClosedSessions, FoundSessions, NodeSilent, SessionImpact, Sessions, TriedChange};
-use guideway_model::session::{LocalSessionId, SessionDetail, SessionId, SessionQuery};
+use guideway_api::ports::{
+    ClosedSessions, FoundEvents, FoundSessions, NodeSilent, SessionImpact, Sessions, TriedChange,
+};
+use guideway_model::session::{
+    LocalSessionId, Look, Marks, SessionDetail, SessionEventQuery, SessionFilter, SessionId, SessionQuery,
+};
 use guideway_model::{Incarnation, NodeId, Plan};
 
 use super::ConsensusCluster;
@@ -35,7 +39,37 @@ impl Sessions for ConsensusCluster {
         .boxed()
     }
 
-    fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionDetail>, NodeSilent>> {
+    fn session_events(&self, filter: SessionFilter, after: Marks) -> BoxFuture<'_, FoundEvents> {
+        async move {
+            let wanted = self.asker.live_nodes_where(|node, name| filter.wants_node(node, name));
+            let gone = after.iter().map(|(node, _)| node).filter(|node| !wanted.contains(node));
+            let gone = gone.collect();
+            let (mut questions, mut unknown) = (Vec::new(), Vec::new());
+            for node in wanted {
+                match after.get(node) {
+                    Some(after) => {
+                        let filter = filter.clone();
+                        questions.push((node, Question::SessionEvents(SessionEventQuery { filter, after })));
+                    }
+                    None => unknown.push(node),
+                }
+            }
+            let answers = self.asker.ask_each(questions, |answer| match answer {
+                Answer::SessionEvents(events) => Some(events),
+                _ => None,
+            });
+            let answers = answers.await;
+            FoundEvents {
+                told: answers.heard,
+                unknown,
+                silent: answers.silent,
+                gone,
+            }
+        }
+        .boxed()
+    }
+
+    fn session(&self, id: SessionId, look: Look) -> BoxFuture<'_, Result<Option<SessionDetail>, NodeSilent>> {
         async move {
             // A node that is not live has no session that anybody could reach.
             if !self.asker.live_nodes().contains(&id.node) {
@@ -44,6 +78,7 @@ impl Sessions for ConsensusCluster {
             let question = Question::Session {
                 incarnation: id.incarnation,
                 id: id.local,
+                look,
             };
             let answer = self.asker.ask(id.node, &question, |answer| match answer {
                 Answer::Session(detail) => Some(detail),

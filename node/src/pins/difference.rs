@@ -75,9 +75,10 @@ impl Difference {
         self.sent.clone()
     }
 
-    /// The batch under way is committed, and what the state made of it is known here.
-    pub(super) fn settle(&mut self) {
-        for change in std::mem::take(&mut self.sent) {
+    /// The batch under way is committed, and what the state made of it is known here; gives what was in it.
+    pub(super) fn settle(&mut self) -> Vec<PinChange> {
+        let sent = std::mem::take(&mut self.sent);
+        for change in &sent {
             let standing = self.keys.get(&change.key).copied().unwrap_or_default();
             if standing.need == change.endpoint && standing.hold != change.endpoint {
                 self.set_aside(change.key);
@@ -85,6 +86,7 @@ impl Difference {
                 self.judge(change.key);
             }
         }
+        sent
     }
 
     /// The batch under way was refused, or is not known to be committed.

@@ -4,6 +4,7 @@
 //! Level-triggered: only needs and holds count, never how they came about. So a restart, a snapshot, a lost answer or a
 //! passing over need no case of their own.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,10 @@ pub(crate) struct Reconciler {
     pause: Option<Instant>,
     backoff: Duration,
     aside_until: Option<Instant>,
+    /// Since when keys need what they do not have. No more than there are keys that need a pin.
+    since: BTreeMap<PinKey, Instant>,
+    /// How long those had to wait that have got it; a batch of them at most.
+    waited: Vec<Duration>,
 }
 
 /// What is proposed and not known to be applied here. There is at most one.
@@ -113,6 +118,8 @@ impl Reconciler {
             pause: None,
             backoff: BACKOFF[0],
             aside_until: None,
+            since: BTreeMap::new(),
+            waited: Vec::new(),
         }
     }
 
@@ -120,6 +127,11 @@ impl Reconciler {
     pub(crate) fn handle_needs(&mut self, changes: Vec<(PinKey, Option<SocketAddr>)>, now: Instant) {
         for (key, endpoint) in changes {
             self.difference.need(key, endpoint);
+            if endpoint.is_none() || self.difference.is_settled(&key) {
+                self.since.remove(&key);
+            } else {
+                self.since.entry(key).or_insert(now);
+            }
         }
         self.note_waiting(now);
     }
@@ -243,6 +255,12 @@ impl Reconciler {
         (self.difference.needed(), self.difference.held())
     }
 
+    /// How long the keys of the last batch had to wait for their pins, from when they were handed in until that was applied
+    /// here. Empty until the next batch.
+    pub(crate) fn take_waited(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.waited)
+    }
+
     fn may_propose(&self) -> bool {
         self.known && self.flight.is_none()
     }
@@ -271,7 +289,9 @@ impl Reconciler {
         };
         self.backoff = BACKOFF[0];
         if let Sent::Batch { .. } = flight.what {
-            self.difference.settle();
+            let settled = self.difference.settle().into_iter();
+            let waited = settled.filter_map(|change| self.since.remove(&change.key));
+            self.waited = waited.map(|since| now.saturating_duration_since(since)).collect();
         }
         self.note_waiting(now);
     }

@@ -63,6 +63,42 @@ pub(super) fn parts_of() -> Parts {
                 ),
             ),
             ("message", text("The reason as a sentence.")),
+            (
+                "generation",
+                integer("Active generation by which its endpoint was first chosen; only of a single session."),
+            ),
+            (
+                "row",
+                integer("Row of its key in the table of its pool; only of a single session, where tables decided."),
+            ),
+            ("pin", text("Name of the Pin; only of a single session.")),
+            (
+                "affinityEntry",
+                text("The client's entry in the affinity table of its node, named as its Pin would be."),
+            ),
+            (
+                "drain",
+                text("The Drain that keeps sessions away from the endpoint which the row names."),
+            ),
+        ],
+    );
+    let rates = object(
+        "What passes in a second at this moment; only of a single session, which is looked at twice for it.",
+        [
+            ("bytesFromClient", integer("Bytes a second from the client.")),
+            ("bytesFromEndpoint", integer("Bytes a second from the endpoint.")),
+            (
+                "packetsFromClient",
+                integer("Datagrams a second from the client; UDP only."),
+            ),
+            (
+                "packetsFromEndpoint",
+                integer("Datagrams a second from the endpoint; UDP only."),
+            ),
+            (
+                "measuredMilliseconds",
+                integer("Time over which it was measured, in milliseconds."),
+            ),
         ],
     );
     let status = object(
@@ -72,7 +108,7 @@ pub(super) fn parts_of() -> Parts {
                 "state",
                 one_of(
                     "What it is doing.",
-                    &["Greeting", "Connecting", "Established", "HalfClosed"],
+                    &["Greeting", "Connecting", "Established", "HalfClosed", "Closed"],
                 ),
             ),
             ("bytesFromClient", integer("Bytes taken from the client.")),
@@ -89,9 +125,14 @@ pub(super) fn parts_of() -> Parts {
                 "bytesPerSecond",
                 integer("Bytes a second both ways, on average since it was accepted."),
             ),
+            (
+                "closeReason",
+                text("Why it was closed; only in the last event of a watch."),
+            ),
             ("ageSeconds", integer("Time since it was accepted.")),
             ("idleSeconds", integer("Time since a byte or datagram last passed.")),
             ("choice", choice),
+            ("rates", rates),
             (
                 "dialledAddress",
                 text("The node's address that the client dialled; only of a single session."),

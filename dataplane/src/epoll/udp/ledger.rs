@@ -31,6 +31,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 pub(super) struct FlowLedger {
     /// The thread's time: when its present round began.
     pub(super) now: Micros,
+    /// Generation of the plan that the thread has.
+    pub(super) generation: u32,
     tallies: Tallies,
     datagrams: DatagramTallies,
     log: Option<Batch>,
@@ -42,6 +44,7 @@ impl FlowLedger {
     pub(super) fn new(shared: &Arc<Shared>) -> FlowLedger {
         FlowLedger {
             now: shared.clock.now(),
+            generation: 0,
             tallies: Tallies::default(),
             datagrams: DatagramTallies::default(),
             log: shared

@@ -166,6 +166,7 @@ impl Flows {
                 Chosen { hash, first: first? }
             }
         };
+        let place = lane.lane.place(chosen.hash, self.ledger.generation);
         let First { attempt, mut held } = chosen.first;
         let dialed = match self.dial(&lane, chosen.hash, hash, attempt) {
             Ok(dialed) => dialed,
@@ -189,6 +190,7 @@ impl Flows {
             door: arrival.door,
             lane,
             attempt: dialed.attempt,
+            place,
             endpoint: dialed.endpoint,
             socket: dialed.socket,
             lease: dialed.lease,

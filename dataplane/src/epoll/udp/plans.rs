@@ -24,6 +24,7 @@ impl Flows {
     /// Takes a plan over: each door learns where its datagrams go now, and those without a listener are closed. Flows
     /// learn of it with their next datagram, and the quiet ones a few each round.
     pub(in crate::epoll) fn adopt(&mut self, plan: &Arc<Plan>) {
+        self.ledger.generation = u32::try_from(plan.generation).unwrap_or(u32::MAX);
         let mut changed = false;
         for index in 0..self.doors.slots() {
             let Some(key) = self.doors.key(index) else { continue };

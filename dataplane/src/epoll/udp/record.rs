@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use guideway_model::session::TablePlace;
+
 use crate::affinity::Held;
 use crate::core::flow::Flow;
 use crate::core::flow_id::FlowId;
@@ -26,6 +28,8 @@ pub(super) struct Record {
     /// What the door's listener was when it was last looked at.
     pub(super) lane: Rc<FlowLane>,
     pub(super) attempt: Attempt,
+    /// Where its key lay when its endpoint was first chosen.
+    pub(super) place: TablePlace,
     pub(super) endpoint: Rc<EndpointTally>,
     /// Connected to the endpoint.
     pub(super) socket: OwnedFd,

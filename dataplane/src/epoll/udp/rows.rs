@@ -82,6 +82,8 @@ impl Flows {
             local: Some(record.id.dialled()),
             source: Some(sockets::local_address(&record.socket)),
             tcp: [None; 2],
+            place: Some(record.place),
+            rates: None,
         })
     }
 }

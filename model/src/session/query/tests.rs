@@ -216,6 +216,7 @@ proptest! {
             sort: SessionSort::parse(sort).expect("a key"),
             limit,
             after: None,
+            marked: false,
         };
         let whole = SessionQuery { limit: SessionQuery::MOST, ..query.clone() };
         let page_of = |query: &SessionQuery| {

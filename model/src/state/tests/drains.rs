@@ -173,6 +173,33 @@ fn a_backend_is_emptied_as_it_changes() {
 }
 
 #[test]
+fn an_endpoint_that_leaves_every_slice_is_gone_and_its_drain_goes_on() {
+    let mut world = world();
+    let mut plan = compile_small(&world.state, None);
+    world.create(of_endpoint("d", "10.0.0.2", 80));
+    assert_eq!(report(&mut world, "d", &[(1, 5)]), Outcome::Done);
+    assert_eq!(standings(&world, "10.0.0.2:80", &mut plan), [DRAINING, None, None]);
+    world.replace(slice("e", "s", 80, &["10.0.0.1"]));
+    // As in Kubernetes: UDP flows are chosen anew, pins end, and nothing new goes there.
+    assert_eq!(standings(&world, "10.0.0.2:80", &mut plan), [None, None, None]);
+    // TCP sessions live, are counted, and are closed at the deadline.
+    let left = address("10.0.0.2:80");
+    assert_eq!(
+        world.state.endpoints_of_drain("d").into_iter().collect::<Vec<_>>(),
+        [left]
+    );
+    assert_eq!(
+        conditions(&world, "d"),
+        ["Accepted=False/TargetNotFound", "Drained=False/Draining"]
+    );
+    assert_eq!(report(&mut world, "d", &[(1, 0)]), Outcome::Done);
+    assert_eq!(get(&world, "d").status.phase, DrainPhase::Drained);
+    // Back in the slice it is drained as before.
+    world.replace(slice("e", "s", 80, &["10.0.0.1", "10.0.0.2"]));
+    assert_eq!(standings(&world, "10.0.0.2:80", &mut plan), [DRAINING, None, None]);
+}
+
+#[test]
 fn a_target_may_come_and_go() {
     let mut world = world();
     for (name, target) in [

@@ -5,8 +5,10 @@ use serde_json::json;
 use crate::command::Command;
 use crate::fixture::{World, backend, deletion, gateway, key, refused, route, service, slice, tcp};
 use crate::kind::Kind;
-use crate::node::{Incarnation, NodeId};
+use crate::meta::ConditionStatus;
+use crate::node::{BindResult, Incarnation, NodeId};
 use crate::outcome::{Outcome, Refusal};
+use crate::plan::tests::compile_small;
 use crate::state::State;
 
 /// Nodes 1 and 2 are live; `r` leads to `.1` and `.2`, and so does `q`.
@@ -53,6 +55,41 @@ fn stand(state: &State) -> String {
         stand += &format!(", grace of {generation}");
     }
     stand
+}
+
+/// A listener is in no table, so what is being prepared for routes says nothing of it: a Gateway is programmed as soon as the
+/// nodes listen, and stays so while the endpoints behind it change.
+#[test]
+fn a_gateway_is_programmed_whatever_is_being_prepared() {
+    let mut world = idle();
+    let programmed = |world: &World| {
+        let status = &world.gateway("g").status;
+        let found = status
+            .conditions
+            .iter()
+            .find(|condition| condition.condition_type == "Programmed");
+        let found = found.expect("a condition");
+        (found.status, found.reason.clone(), found.observed_generation)
+    };
+    let bind = |world: &mut World| {
+        let sockets: Vec<_> = compile_small(&world.state, None).listeners;
+        for listener in sockets {
+            for node in [1, 2] {
+                world.report(node, listener.socket, Some(BindResult::Bound));
+            }
+        }
+    };
+    bind(&mut world);
+    let is = |generation: i64| (ConditionStatus::True, "Programmed".to_owned(), generation);
+    assert_eq!(programmed(&world), is(1));
+    changed(&mut world);
+    assert!(world.state.prepared_generation().is_some());
+    assert_eq!(programmed(&world), is(1), "no node has ceased to listen");
+    world.replace(gateway("g", json!([tcp("pg", 5432), tcp("other", 5433)])));
+    assert_eq!(programmed(&world).1, "Pending", "no node listens on the new port yet");
+    bind(&mut world);
+    assert_eq!(programmed(&world), is(2));
+    assert!(world.state.prepared_generation().is_some(), "no node has prepared");
 }
 
 fn changed(world: &mut World) {

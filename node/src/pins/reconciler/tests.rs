@@ -307,3 +307,31 @@ fn prepared_is_said_again_if_it_fails_or_the_cluster_waits_still() {
     bench.core.handle_walked(6);
     assert_eq!(bench.says(), Said::Prepared(6));
 }
+
+#[test]
+fn the_wait_of_a_key_is_from_its_need_to_its_pin() {
+    let mut bench = Bench::new();
+    bench.at(100).needs(1, Some(1));
+    bench.at(110).needs(2, Some(2));
+    // A need that goes before it was told waits for nothing.
+    bench.at(112).needs(3, Some(3));
+    bench.at(115).needs(3, None);
+    assert_eq!(bench.at(120).says(), batch(1, &[(1, Some(1)), (2, Some(2))]));
+    bench.at(125).needs(4, Some(4));
+    assert_eq!(bench.core.take_waited(), []);
+    bench.at(150).applied(&[(1, Some(1)), (2, Some(2))]);
+    let millis = |list: &[u64]| {
+        list.iter()
+            .map(|millis| Duration::from_millis(*millis))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(bench.core.take_waited(), millis(&[50, 40]));
+    assert_eq!(bench.core.take_waited(), [], "each is told once");
+    // One whose batch fails goes on waiting.
+    assert_eq!(bench.at(150).says(), batch(2, &[(4, Some(4))]));
+    let now = bench.at(160).now;
+    bench.core.handle_answer(Answer::Failed, now);
+    assert_eq!(bench.at(300).says(), batch(3, &[(4, Some(4))]));
+    bench.at(325).applied(&[(4, Some(4))]);
+    assert_eq!(bench.core.take_waited(), millis(&[200]));
+}
