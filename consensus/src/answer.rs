@@ -73,14 +73,8 @@ pub(crate) struct JoinQuestion {
     pub(crate) names: Names,
 }
 
-/// What a node says that was told to take another key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Rotated {
-    /// It has this one.
-    To(guideway_identity::Digest),
-    /// It keeps the one it had.
-    Failed(String),
-}
+/// What a node answers a command beside it: what came of it, or why nothing did.
+pub(crate) type Beside<T> = Result<T, String>;
 
 impl Service for Engine {
     fn cluster(&self) -> &str {
@@ -118,10 +112,17 @@ impl Service for Engine {
                 Ok(handed) => Answer::json(&handed),
                 Err(error) => Answer::bad_request(error.to_string()),
             },
-            Call::Rotate => Answer::json(&match self.rotate().await {
-                Ok(key) => Rotated::To(key),
-                Err(error) => Rotated::Failed(error.to_string()),
-            }),
+            Call::Rotate => {
+                let rotated: Beside<_> = self.rotate().await.map_err(|error| error.to_string());
+                Answer::json(&rotated)
+            }
+            Call::Remove => match serde_json::from_slice(&body) {
+                Ok(node) => {
+                    let removed: Beside<()> = self.remove_node(node).await.map_err(|error| error.to_string());
+                    Answer::json(&removed)
+                }
+                Err(error) => Answer::bad_request(error.to_string()),
+            },
             Call::Append | Call::Vote | Call::PreVote | Call::TransferLeader => match self.running() {
                 Some(running) => raft_call(&running, call, body).await,
                 None => self.raft_is_down(),
@@ -188,7 +189,11 @@ impl Engine {
     async fn submit(&self, bytes: &[u8]) -> Result<Handed, wire::WireError> {
         let command = wire::decode_proposal(bytes)?.command;
         Ok(match self.propose(&command).await {
-            Ok(committed) => Handed::Committed(committed),
+            Ok(committed) => {
+                // Who asks next asks this node: a joining one with the token that this made, for example.
+                self.applied_here(committed.index).await;
+                Handed::Committed(committed)
+            }
             Err(error) => Handed::Failed(error),
         })
     }

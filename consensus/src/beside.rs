@@ -10,8 +10,10 @@ use guideway_model::NodeId;
 use guideway_model::command::{Command, Proposal};
 use guideway_model::meta::UnixMillis;
 use guideway_model::wire;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::answer::Rotated;
+use crate::answer;
 use crate::credentials::{CredentialsError, certified, folder::Folder, folder::NODE_CERTIFICATE};
 use crate::identity::Identity;
 use crate::propose::{Committed, Handed, ProposeError};
@@ -112,11 +114,21 @@ impl Beside {
     /// # Errors
     /// The node does not answer, or could not do it.
     pub async fn rotate(&self) -> Result<Digest, BesideError> {
-        let answer = self.peers.call(&self.target, Call::Rotate, &(), PATIENCE).await;
-        match answer.map_err(|error| self.silent(&error))? {
-            Rotated::To(key) => Ok(key),
-            Rotated::Failed(problem) => Err(BesideError::Failed(problem)),
-        }
+        self.ask(Call::Rotate, &()).await
+    }
+
+    /// Has a member removed for good.
+    ///
+    /// # Errors
+    /// The node does not answer, there is no such member, or it is the last voter.
+    pub async fn remove(&self, node: NodeId) -> Result<(), BesideError> {
+        self.ask(Call::Remove, &node).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, call: Call, question: &impl Serialize) -> Result<T, BesideError> {
+        let answer = self.peers.call(&self.target, call, question, PATIENCE).await;
+        let answer: answer::Beside<T> = answer.map_err(|error| self.silent(&error))?;
+        answer.map_err(BesideError::Failed)
     }
 
     fn silent(&self, error: &dyn std::fmt::Display) -> BesideError {

@@ -154,6 +154,10 @@ impl Consensus {
         Ok(Consensus { node: Arc::new(node) })
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.node.engine
+    }
+
     /// This node's number.
     pub fn node_id(&self) -> NodeId {
         self.node.engine.node_id()

@@ -141,6 +141,14 @@ impl Engine {
         stopped.is_ok()
     }
 
+    /// Waits until this node has applied an index that is committed, or for as long as that may take.
+    pub(crate) async fn applied_here(&self, index: u64) {
+        let mut applied = self.applied.subscribe();
+        let there = applied.wait_for(|applied| applied.index >= index);
+        // Whoever needs it sees by itself when it is not there.
+        drop(tokio::time::timeout(APPLY_TIMEOUT, there).await);
+    }
+
     /// Opens the store and starts Raft on it.
     pub(crate) async fn open(self: &Arc<Self>, fresh: bool) -> Result<Store, StartError> {
         let raft_config = self
@@ -204,6 +212,9 @@ impl Engine {
         self.identity.node
     }
 }
+
+/// How long this node may take to apply what is committed.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long Raft may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);

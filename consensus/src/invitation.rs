@@ -37,7 +37,10 @@ impl Consensus {
     pub async fn invite(&self, address: &str, life: Duration) -> Result<JoinToken, InviteError> {
         let authority = self.credentials().authority().fingerprint();
         let (token, command) = invitation(authority, address, life)?;
-        taken(&self.propose(command).await?)?;
+        let committed = self.propose(command).await?;
+        taken(&committed)?;
+        // The node that joins asks this one.
+        self.engine().applied_here(committed.index).await;
         Ok(token)
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! A renewal is this node's own affair: members know it by its key, which stays. Another key is told to the cluster
 //! before it is used, and the old one is forgotten only when the new one is in use, so that at every moment each member
-//! takes the key that is shown.
+//! takes the key that is shown. Connections made with the old one take no more calls, and end with those they have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,7 @@ impl Engine {
         let (credentials, fingerprint) = (self.credentials.clone(), new.fingerprint());
         let taken = blocking(move || credentials.take(&new)).await;
         taken.map_err(|_| RotateError::ShuttingDown)??;
+        self.peers.connect_anew().await;
         metrics::certificate_signed("rotated");
         tracing::info!(key = %fingerprint, "this node has another key");
         // Should it fail, the old key, which nobody has any more, is forgotten with the next rotation.

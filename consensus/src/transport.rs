@@ -69,6 +69,8 @@ pub(crate) enum Call {
     Roster,
     /// A command, from beside the node, for whoever leads.
     Submit,
+    /// A member's end, from beside a node.
+    Remove,
     /// Another key for the node, and another certificate.
     Rotate,
     /// Whether the node is alive, and its free space.
@@ -76,7 +78,7 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    const ALL: [Call; 14] = [
+    const ALL: [Call; 15] = [
         Call::Append,
         Call::Vote,
         Call::PreVote,
@@ -89,6 +91,7 @@ impl Call {
         Call::Join,
         Call::Roster,
         Call::Submit,
+        Call::Remove,
         Call::Rotate,
         Call::Ping,
     ];
@@ -108,6 +111,7 @@ impl Call {
             Call::Join => "join",
             Call::Roster => "roster",
             Call::Submit => "submit",
+            Call::Remove => "remove",
             Call::Rotate => "rotate",
             Call::Ping => "ping",
         }
@@ -132,6 +136,7 @@ impl Call {
             | Call::Figures
             | Call::Join
             | Call::Roster
+            | Call::Remove
             | Call::Rotate
             | Call::Ping => 64 << 10,
         }
@@ -152,6 +157,7 @@ impl Call {
             | Call::Join
             | Call::Roster
             | Call::Submit
+            | Call::Remove
             | Call::Rotate
             | Call::Ping => record::BODY_LIMIT + (1 << 20),
         }

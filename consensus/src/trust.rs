@@ -152,6 +152,14 @@ impl Trust {
 
     /// Whether a node whose certificate the authority signed is still a member, by the key it has.
     pub(crate) fn judge(&self, peer: &PeerIdentity) -> Result<(), Stranger> {
+        let judged = self.standing(peer);
+        if matches!(judged, Err(Stranger::OtherKey(_) | Stranger::NoMember(_))) {
+            self.doubt.notify_one();
+        }
+        judged
+    }
+
+    fn standing(&self, peer: &PeerIdentity) -> Result<(), Stranger> {
         if peer.cluster != self.cluster {
             return Err(Stranger::OtherCluster(peer.cluster.clone()));
         }
@@ -161,20 +169,15 @@ impl Trust {
         match keys {
             Some(keys) if keys.contains(&key) => Ok(()),
             None if number <= highest => Err(Stranger::Removed(number)),
-            unheard => {
-                self.doubt.notify_one();
-                Err(match unheard {
-                    Some(_) => Stranger::OtherKey(number),
-                    None => Stranger::NoMember(number),
-                })
-            }
+            Some(_) => Err(Stranger::OtherKey(number)),
+            None => Err(Stranger::NoMember(number)),
         }
     }
 
     /// Whether a caller that was let in would be let in still. The token of a joining node is looked at when it is used.
     pub(crate) fn judge_again(&self, caller: &Caller) -> Result<(), Stranger> {
         match caller {
-            Caller::Member(peer) => self.judge(peer),
+            Caller::Member(peer) => self.standing(peer),
             Caller::Joiner(_) => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use guideway_identity::JoinToken;
+use guideway_model::NodeId;
 
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
@@ -51,6 +52,8 @@ enum Command {
     Join(JoinArgs),
     /// Make a token with which one node can join; on the machine of a member that runs
     Invite(InviteArgs),
+    /// Remove a member for good; on the machine of another that runs
+    Remove(RemoveArgs),
     /// The certificate of the node on this machine
     Certs {
         /// What to do with it
@@ -110,6 +113,15 @@ struct InviteArgs {
     /// How long the token opens, in minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=7 * 24 * 60))]
     minutes: u32,
+}
+
+#[derive(Debug, Args)]
+struct RemoveArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Its number, as `guideway status` shows it; it is never given again
+    #[arg(value_name = "NUMBER")]
+    node: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -203,6 +215,11 @@ async fn execute(command: Command) -> Result<(), Failure> {
             let life = Duration::from_secs(u64::from(args.minutes) * 60);
             let token = membership::invite(&load(&args.config.config)?, life).await?;
             print(&answer::invited(&token, args.minutes))
+        }
+        Command::Remove(args) => {
+            let node = NodeId(args.node);
+            membership::beside(&load(&args.config.config)?)?.remove(node).await?;
+            print(&format!("node {node} is no member any more: it is let in nowhere\n"))
         }
         Command::Certs {
             task: CertsTask::Rotate(args),

@@ -23,7 +23,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use super::channel::DialError;
 use super::{CONNECTION_WINDOW, Call, Dialer, HEADER_CLUSTER, HEADER_TO, KEEP_ALIVE, STREAM_WINDOW, channel};
 use crate::metrics;
-use crate::trust::{Caller, Trust};
+use crate::trust::{Caller, Stranger, Trust};
 
 /// How long connecting may take, handshake included. A call that has less patience leaves the attempt to the next one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -234,6 +234,23 @@ impl Peers {
         Ok(body)
     }
 
+    /// Makes no more calls over the connections there are: the next call to each peer makes another, and shows the
+    /// certificate that is in use by then. Calls under way come to their end.
+    pub(crate) async fn connect_anew(&self) {
+        let links: Vec<Arc<Link>> = {
+            let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.values().cloned().collect()
+        };
+        for link in links {
+            let mut state = link.state.lock().await;
+            // One under way may have shown the certificate before.
+            if state.attempt.is_some() && link.connect(&mut state).await.is_err() {
+                continue;
+            }
+            state.retire();
+        }
+    }
+
     /// Ends connections to those that are no members any more.
     pub(crate) async fn leave_strangers(&self, trust: &Trust) {
         let links: Vec<Arc<Link>> = {
@@ -301,7 +318,8 @@ struct LinkState {
 /// A connection.
 struct Connected {
     sender: SendRequest<RequestBody>,
-    driver: AbortHandle,
+    /// `None` for one that ends when its last call does.
+    driver: Option<AbortHandle>,
     peer: Caller,
 }
 
@@ -353,6 +371,16 @@ impl From<DialError> for Problem {
                 DialError::Io(_) | DialError::Stranger(_) => None,
             },
         }
+    }
+}
+
+impl LinkState {
+    /// No more calls go over the connection there is; those under way come to their end, and it with them.
+    fn retire(&mut self) {
+        if let Some(connected) = &mut self.connected {
+            connected.driver = None;
+        }
+        self.connected = None;
     }
 }
 
@@ -430,9 +458,13 @@ impl Link {
     async fn leave_stranger(&self, trust: &Trust) {
         let mut state = self.state.lock().await;
         let connected = state.connected.as_ref();
-        if let Some(Err(stranger)) = connected.map(|connected| trust.judge_again(&connected.peer)) {
-            tracing::info!(address = self.address, %stranger, "a connection is ended");
-            state.connected = None;
+        match connected.map(|connected| trust.judge_again(&connected.peer)) {
+            None | Some(Ok(())) => {}
+            Some(Err(Stranger::OtherKey(_))) => state.retire(),
+            Some(Err(stranger)) => {
+                tracing::info!(address = self.address, %stranger, "a connection is ended");
+                state.connected = None;
+            }
         }
     }
 }
@@ -458,7 +490,7 @@ async fn attempt(address: String, dialer: Dialer) -> Result<Connected, Problem> 
         });
         Ok(Connected {
             sender,
-            driver: driver.abort_handle(),
+            driver: Some(driver.abort_handle()),
             peer,
         })
     };
@@ -469,7 +501,9 @@ async fn attempt(address: String, dialer: Dialer) -> Result<Connected, Problem> 
 impl Drop for Connected {
     fn drop(&mut self) {
         // Whoever waits for an answer holds the link; with no one left, nothing is lost.
-        self.driver.abort();
+        if let Some(driver) = &self.driver {
+            driver.abort();
+        }
     }
 }
 

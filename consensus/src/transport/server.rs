@@ -37,6 +37,8 @@ const CONNECTIONS: usize = 256;
 const STREAMS: u32 = 256;
 /// How long a request's body, or the next frame of a snapshot, may take.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may last whose caller has another key now.
+const KEY_GRACE: Duration = Duration::from_secs(30);
 /// Pause after `accept` fails, as it does when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -164,14 +166,21 @@ impl<S: Service> House<S> {
         }
     }
 
-    /// Returns when a caller that was let in would not be let in any more.
+    /// Returns when a caller that was let in would not be let in any more. One whose key was changed has time to end what
+    /// it has begun: it calls anew with the other key.
     async fn until_stranger(&self, caller: &Caller, changed: &mut watch::Receiver<u64>) -> Stranger {
         loop {
-            if let Err(stranger) = self.doorway.trust().judge_again(caller) {
-                return stranger;
-            }
-            if changed.changed().await.is_err() {
-                return std::future::pending().await;
+            let judged = self.doorway.trust().judge_again(caller);
+            let patience = match judged {
+                Ok(()) => None,
+                Err(Stranger::OtherKey(_)) => Some(KEY_GRACE),
+                Err(stranger) => return stranger,
+            };
+            let changed = tokio::time::timeout(patience.unwrap_or(Duration::MAX), changed.changed()).await;
+            match (changed, judged) {
+                (Ok(Ok(())), _) => {}
+                (Err(_), Err(stranger)) => return stranger,
+                (Ok(Err(_)), _) | (Err(_), Ok(())) => return std::future::pending().await,
             }
         }
     }

@@ -65,7 +65,10 @@ type Shown = Option<(Vec<CertificateDer<'static>>, Key)>;
 /// What a caller gets: how many bytes inside TLS, and how it ended.
 async fn knock(address: &str, name: &str, shown: Shown) -> (usize, io::Error) {
     match enter(address, name, shown).await {
-        Ok(stream) => stay(stream).await,
+        Ok(stream) => {
+            let (bytes, error) = stay(stream).await;
+            (bytes.len() + 1, error)
+        }
         Err(error) => (0, error),
     }
 }
@@ -92,21 +95,24 @@ async fn enter(address: &str, name: &str, shown: Shown) -> io::Result<TlsStream<
     tokio::time::timeout(PATIENCE, talk).await.expect("it ends by itself")
 }
 
+/// In the answer to a ping of HTTP/2, if there is one.
+const PING: &[u8; 8] = b"are you?";
+
 /// Speaks HTTP/2 a little and then reads to the end, which comes when nothing more is said.
-async fn stay(mut stream: TlsStream<TcpStream>) -> (usize, io::Error) {
+async fn stay(mut stream: TlsStream<TcpStream>) -> (Vec<u8>, io::Error) {
+    let hello: [&[u8]; 4] = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        // Empty SETTINGS, then a PING: RFC 9113, 6.5 and 6.7.
+        b"\0\0\0\x04\0\0\0\0\0",
+        b"\0\0\x08\x06\0\0\0\0\0",
+        PING,
+    ];
     let talk = async {
         let mut bytes = Vec::new();
         // The server may have gone before it reads this.
-        drop(
-            stream
-                .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-                .await,
-        );
+        drop(stream.write_all(&hello.concat()).await);
         let error = stream.read_to_end(&mut bytes).await;
-        (
-            bytes.len() + 1,
-            error.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()),
-        )
+        (bytes, error.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
     };
     tokio::time::timeout(PATIENCE, talk).await.expect("it ends by itself")
 }
@@ -328,6 +334,35 @@ async fn a_removed_member_is_out_at_once() {
     );
     cluster.members[gone].crash();
     cluster.voters(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_ends_no_connection_and_the_old_one_opens_none() {
+    let cluster = Cluster::start(2, Tuning::default()).await;
+    let name = cluster_name(authority(&cluster.members[0].data_dir).fingerprint());
+    let address = cluster.members[0].facts.peer_address.clone();
+    let old = own(&cluster.members[1].data_dir);
+    let open = enter(&address, &name, own(&cluster.members[1].data_dir)).await;
+    let open = open.expect("it is a member");
+    let key = cluster.members[1].node().rotate().await.expect("another key");
+    eventually("the other has forgotten the old key", || async {
+        let record = cluster.members[0].state().node(cluster.members[1].id).cloned();
+        record.is_some_and(|record| record.keys.iter().map(|key| Digest(key.0)).eq([key]))
+    })
+    .await;
+    let (bytes, error) = stay(open).await;
+    assert!(
+        bytes.windows(8).any(|window| window == PING),
+        "the connection is answered still: {error}"
+    );
+    let (bytes, error) = knock(&address, &name, old).await;
+    assert_eq!(
+        (bytes, alert(&error)),
+        (0, Some(AlertDescription::AccessDenied)),
+        "{error}"
+    );
+    let (bytes, error) = knock(&address, &name, own(&cluster.members[1].data_dir)).await;
+    assert!(bytes > 0, "the new key opens: {error}");
 }
 
 /// It has heard of neither the member that joined nor the keys that are in use now; one member it knows is there.
