@@ -30,6 +30,7 @@ pub(crate) fn refused(refusal: Refusal) -> Status {
         | Refusal::UnknownNode(_)
         | Refusal::AlreadyInitialised
         | Refusal::NodeNameTaken(_)
+        | Refusal::JoinToken { .. }
         | Refusal::LevelTooLow { .. }) => {
             Status::internal(format!("the cluster refused an object's change with {refusal:?}"))
         }

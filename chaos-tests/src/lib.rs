@@ -10,6 +10,7 @@
 pub mod addresses;
 pub mod api;
 pub mod binary;
+pub mod boxes;
 pub mod certificate;
 pub mod cluster;
 pub mod crowd;

@@ -8,6 +8,7 @@
 pub mod certificate;
 pub mod command;
 mod decode;
+pub mod digest;
 mod faults;
 #[cfg(test)]
 mod fixture;

@@ -5,9 +5,12 @@ mod exit;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use guideway_identity::JoinToken;
+use guideway_model::NodeId;
 
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
@@ -47,6 +50,16 @@ enum Command {
     Init(ConfigArg),
     /// Ask a member of a cluster for a place in it
     Join(JoinArgs),
+    /// Make a token with which one node can join; on the machine of a member that runs
+    Invite(InviteArgs),
+    /// Remove a member for good; on the machine of another that runs
+    Remove(RemoveArgs),
+    /// The certificate of the node on this machine
+    Certs {
+        /// What to do with it
+        #[command(subcommand)]
+        task: CertsTask,
+    },
     /// Show the nodes of the cluster, and listeners with problems
     Status(StatusArgs),
     /// Show and close live sessions of the whole cluster
@@ -85,9 +98,36 @@ struct RunArgs {
 struct JoinArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// peer.listen of any member
+    /// What `guideway invite` printed on a member
+    #[arg(long, value_name = "TOKEN", env = "GUIDEWAY_JOIN_TOKEN", hide_env_values = true)]
+    token: String,
+    /// peer.listen of any member, to ask it instead of the one that made the token
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
-    member: String,
+    member: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct InviteArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How long the token opens, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=7 * 24 * 60))]
+    minutes: u32,
+}
+
+#[derive(Debug, Args)]
+struct RemoveArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Its number, as `guideway status` shows it; it is never given again
+    #[arg(value_name = "NUMBER")]
+    node: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertsTask {
+    /// Give the node another key and certificate, without ending a connection
+    Rotate(ConfigArg),
 }
 
 /// Whom to ask.
@@ -167,8 +207,26 @@ async fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Join(args) => {
             let config = load(&args.config.config)?;
-            let node = membership::join(&config, &args.member).await?;
+            let token = JoinToken::parse(&args.token).map_err(Failure::Token)?;
+            let node = membership::join(&config, &token, args.member.as_deref()).await?;
             print(&answer::joined(&config, &args.config.config, node))
+        }
+        Command::Invite(args) => {
+            let life = Duration::from_secs(u64::from(args.minutes) * 60);
+            let token = membership::invite(&load(&args.config.config)?, life).await?;
+            print(&answer::invited(&token, args.minutes))
+        }
+        Command::Remove(args) => {
+            let node = NodeId(args.node);
+            membership::beside(&load(&args.config.config)?)?.remove(node).await?;
+            print(&format!("node {node} is no member any more: it is let in nowhere\n"))
+        }
+        Command::Certs {
+            task: CertsTask::Rotate(args),
+        } => {
+            let beside = membership::beside(&load(&args.config)?)?;
+            let key = beside.rotate().await?;
+            print(&answer::rotated(beside.node(), key))
         }
         Command::Status(args) => {
             let report = status::fetch(&server(&args.server)?).await?;

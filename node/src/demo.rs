@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use guideway_consensus::InviteError;
 
 use crate::client::RequestError;
 use crate::config::LoadError;
@@ -102,6 +103,9 @@ pub(crate) enum DemoError {
     /// The first node's store.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// A token for a further node.
+    #[error(transparent)]
+    Invite(#[from] InviteError),
     /// A further node's place.
     #[error("{node}: {source}")]
     Join {

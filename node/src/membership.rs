@@ -1,12 +1,17 @@
-//! How this node gets its place: `init` makes a cluster, `join` asks for a place in one.
+//! How this node gets its place: `init` makes a cluster, `join` asks for a place in one, with a token that `invite` made.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use guideway_consensus as consensus;
+use guideway_consensus::{self as consensus, Beside, BesideError, Founding, InviteError, Joining};
+use guideway_identity::{AuthorityError, JoinToken, KubeconfigServer, MASTERS, UserSubject, Validity, kubeconfig};
 use guideway_model::meta::Uid;
 use guideway_model::{Command, NodeId, Refusal};
 use rustix::rand::{GetRandomFlags, getrandom};
+use rustls_pki_types::UnixTime;
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -21,6 +26,28 @@ pub(crate) enum InitError {
     /// The system gave no random bytes for the cluster's hash seed.
     #[error("no random bytes for the cluster's secret seed: {0}")]
     Random(io::Error),
+    /// The administrator's kubeconfig could not be made.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+/// Why there is no kubeconfig for the administrator.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    /// The authority cannot be read.
+    #[error(transparent)]
+    Credentials(#[from] consensus::CredentialsError),
+    /// The certificate cannot be signed.
+    #[error("the administrator's certificate cannot be signed: {0}")]
+    Sign(#[from] AuthorityError),
+    /// The file cannot be written.
+    #[error("{path:?}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Why this node has no place in the cluster.
@@ -54,7 +81,20 @@ pub(crate) enum JoinError {
         /// Why it failed.
         problem: String,
     },
+    /// The token does not open.
+    #[error("{0}")]
+    Token(String),
+    /// The node has its place, and its administrator has no kubeconfig.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
+
+/// Name of the administrator's kubeconfig in the data folder.
+pub(crate) const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
+
+/// How long the administrator's certificate is good for. It is not renewed by itself: any member's machine can make
+/// another.
+const ADMIN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Creates a cluster in `data_dir`, with this node as its first.
 pub(crate) async fn init(config: &Config) -> Result<NodeId, InitError> {
@@ -66,13 +106,67 @@ pub(crate) async fn init(config: &Config) -> Result<NodeId, InitError> {
         uids: [uid(), uid()],
         node: facts::facts(config),
     };
-    Ok(consensus::init(&config.data_dir, command, &config.peer_listen.to_string()).await?)
+    let founding = Founding {
+        peer_address: config.peer_listen.to_string(),
+        names: facts::names(config),
+        certificate_life: config.certificate_life,
+    };
+    let node = consensus::init(&config.data_dir, command, founding).await?;
+    write_admin(config)?;
+    Ok(node)
 }
 
-/// Asks `member`, a peer address, for a place and writes it to `data_dir`.
-pub(crate) async fn join(config: &Config, member: &str) -> Result<NodeId, JoinError> {
-    let joined = consensus::join(&config.data_dir, member, facts::facts(config)).await;
-    joined.map_err(|error| join_error(config, member, error))
+/// Makes a token with which one node can join within `life`, through the node that runs with this configuration.
+pub(crate) async fn invite(config: &Config, life: Duration) -> Result<JoinToken, InviteError> {
+    let address = config.peer_listen.to_string();
+    beside(config)?.invite(&address, life).await
+}
+
+/// The node that runs with this configuration.
+pub(crate) fn beside(config: &Config) -> Result<Beside, BesideError> {
+    Beside::new(&config.data_dir, config.peer_listen)
+}
+
+/// Asks `member`, a peer address, or else those in the token, for a place and writes it to the data folder.
+pub(crate) async fn join(config: &Config, token: &JoinToken, member: Option<&str>) -> Result<NodeId, JoinError> {
+    let joining = Joining {
+        token: token.clone(),
+        member: member.map(str::to_owned),
+        facts: facts::facts(config),
+        names: facts::names(config),
+    };
+    let joined = consensus::join(&config.data_dir, joining).await;
+    let asked = member.map_or_else(|| token.members().join(", "), str::to_owned);
+    let node = joined.map_err(|error| join_error(config, &asked, error))?;
+    write_admin(config)?;
+    Ok(node)
+}
+
+/// Writes a kubeconfig with which whoever can read it may do everything: the owner of the data folder, who has the
+/// authority's key anyway.
+fn write_admin(config: &Config) -> Result<(), AdminError> {
+    let authority = consensus::authority(&config.data_dir)?;
+    let admin = UserSubject {
+        user: "admin".to_owned(),
+        groups: vec![MASTERS.to_owned()],
+    };
+    let (certificate, key) = authority.issue_user(&admin, Validity::starting(UnixTime::now(), ADMIN_LIFE))?;
+    let server = KubeconfigServer {
+        name: config.name.clone(),
+        url: format!("https://{}", config.api_listen),
+    };
+    let text = kubeconfig(&[server], "admin", authority.certificate_pem(), &certificate, &key);
+    let path = config.data_dir.join(ADMIN_KUBECONFIG);
+    write_private(&path, &text).map_err(|source| AdminError::Write { path, source })
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there may have another mode.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn join_error(config: &Config, member: &str, error: consensus::JoinError) -> JoinError {
@@ -83,6 +177,11 @@ fn join_error(config: &Config, member: &str, error: consensus::JoinError) -> Joi
             path: path.clone(),
             problem: error.to_string(),
         },
+        Cause::Credentials(_) => JoinError::Folder {
+            path: config.data_dir.clone(),
+            problem: error.to_string(),
+        },
+        Cause::Token { .. } | Cause::NoMember => JoinError::Token(error.to_string()),
         Cause::Refused(refusal) => match *refusal {
             Refusal::NodeNameTaken(name) => JoinError::NameTaken { member, name },
             other => JoinError::Member {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use guideway_consensus::StartError as ConsensusStartError;
+use guideway_consensus::{BesideError, InviteError, StartError as ConsensusStartError};
+use guideway_identity::TokenError;
 
 use crate::config::LoadError;
 use crate::demo::DemoError;
@@ -37,6 +38,12 @@ pub(super) enum Failure {
     #[error(transparent)]
     Join(#[from] JoinError),
     #[error(transparent)]
+    Invite(#[from] InviteError),
+    #[error(transparent)]
+    Beside(#[from] BesideError),
+    #[error("--token: {0}")]
+    Token(TokenError),
+    #[error(transparent)]
     Status(#[from] StatusError),
     #[error(transparent)]
     Sessions(#[from] SessionsError),
@@ -53,7 +60,10 @@ impl Failure {
             Failure::Run(_) => FAILED,
             Failure::Init(_) => DATA_FOLDER,
             Failure::Join(JoinError::Folder { .. }) => DATA_FOLDER,
-            Failure::Join(_) | Failure::Status(_) => CLUSTER,
+            Failure::Token(_) => USAGE,
+            Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))
+            | Failure::Invite(InviteError::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))) => DATA_FOLDER,
+            Failure::Join(_) | Failure::Invite(_) | Failure::Beside(_) | Failure::Status(_) => CLUSTER,
             Failure::Sessions(SessionsError::Request { .. } | SessionsError::NotFound { .. }) => CLUSTER,
             Failure::Sessions(SessionsError::Unclear) => USAGE,
             Failure::Sessions(SessionsError::Output(_)) => FAILED,
@@ -70,6 +80,7 @@ fn start_code(error: &StartError) -> u8 {
             ConsensusStartError::Bind { .. } => ADDRESS,
             ConsensusStartError::NotInitialised { .. }
             | ConsensusStartError::Corrupted { .. }
+            | ConsensusStartError::Credentials(_)
             | ConsensusStartError::Io { .. } => DATA_FOLDER,
             _ => FAILED,
         },

@@ -20,6 +20,9 @@ use crate::status::{self, NodeRow};
 /// How long the whole start may take; it takes a few seconds on a machine that is not busy.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a node of the demo may take to join.
+const JOIN_LIFE: Duration = START_DEADLINE;
+
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -87,7 +90,8 @@ async fn make_cluster(layout: &Layout, children: &mut Children, waiting: &Waitin
         .until(children, layout, first, "/readyz to say yes", || is_ready(first))
         .await?;
     for node in others {
-        let joined = membership::join(&load(node)?, &first.peer()).await;
+        let token = membership::invite(&load(first)?, JOIN_LIFE).await?;
+        let joined = membership::join(&load(node)?, &token, None).await;
         joined.map_err(|source| DemoError::Join {
             node: node.name.clone(),
             source,

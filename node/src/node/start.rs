@@ -149,12 +149,14 @@ fn consensus_config(config: &Config, incarnation: Incarnation, slot: Slot) -> gu
         data_dir: config.data_dir.clone(),
         peer_listen: config.peer_listen,
         facts: facts::facts(config),
+        names: facts::names(config),
         incarnation,
         figures: Arc::new(move || slot.figures()),
         answers: Arc::new(move |question| answerer.answer(question)),
         tuning: Tuning {
             snapshot_log_bytes: config.store.snapshot_log_bytes,
             free_space_mark: config.store.free_space_mark,
+            certificate_life: config.certificate_life,
             ..Tuning::default()
         },
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use guideway_consensus::{Config, Consensus, Tuning};
+use guideway_consensus::{Config, Consensus, Founding, Joining, Names, Tuning};
 use guideway_model::flow::FlowKey;
 use guideway_model::meta::Uid;
 use guideway_model::node::{Incarnation, NodeFacts, NodeFigures, Protocol};
@@ -215,12 +215,24 @@ async fn start(folder: &Path) -> Vec<Member> {
         uids: [Uid("a".to_owned()), Uid("b".to_owned())],
         node: facts[0].clone(),
     };
-    let made = guideway_consensus::init(&dirs[0], init, &facts[0].peer_address).await;
+    let founding = Founding {
+        peer_address: facts[0].peer_address.clone(),
+        names: Names::default(),
+        certificate_life: Tuning::default().certificate_life,
+    };
+    let made = guideway_consensus::init(&dirs[0], init, founding).await;
     made.expect("a cluster");
     let mut members = vec![member(&dirs[0], &facts[0]).await];
-    let first = facts[0].peer_address.clone();
     for (facts, dir) in facts.iter().zip(&dirs).skip(1) {
-        let place = guideway_consensus::join(dir, &first, facts.clone()).await;
+        let first = &members[0].consensus;
+        let token = first.invite(&first.peer_address().to_string(), PATIENCE).await;
+        let joining = Joining {
+            token: token.expect("a token"),
+            member: None,
+            facts: facts.clone(),
+            names: Names::default(),
+        };
+        let place = guideway_consensus::join(dir, joining).await;
         place.expect("a place");
         members.push(member(dir, facts).await);
     }
@@ -238,6 +250,7 @@ async fn member(dir: &Path, facts: &NodeFacts) -> Member {
         data_dir: dir.to_owned(),
         peer_listen: facts.peer_address.parse().expect("an address"),
         facts: facts.clone(),
+        names: Names::default(),
         incarnation,
         figures: Arc::new(NodeFigures::default),
         answers: Arc::new(|question| Box::pin(async move { question })),

@@ -1,7 +1,11 @@
 //! Commands that end by themselves: what they print and with which code they exit.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use guideway_identity::{Digest, JoinToken};
+use rustls_pki_types::UnixTime;
 use tempfile::TempDir;
 
 use crate::addresses::Block;
@@ -48,7 +52,7 @@ async fn version_and_usage() {
     let (out, _) = expect(0, ["--help"]).await;
     assert!(out.contains("Exit codes:") && out.contains("guideway demo"), "{out}");
     expect(2, ["frobnicate"]).await;
-    let (_, err) = expect(2, ["join", "--member", "nowhere"]).await;
+    let (_, err) = expect(2, ["join", "--token", "t", "--member", "nowhere"]).await;
     assert!(err.contains("must be HOST:PORT"), "{err}");
     let (_, err) = expect(2, ["demo", "--base-address", "10.0.0.1"]).await;
     assert!(err.contains("127.0.0.0/8"), "{err}");
@@ -121,8 +125,51 @@ async fn joining_names_the_member_that_was_asked() {
     let setting = Setting::new();
     let file = setting.valid();
     let member = format!("{}:7444", setting.block.host(9));
-    let (_, err) = expect(6, ["join", "--config", &file, "--member", &member]).await;
+    let (_, err) = expect(6, ["join", "--config", &file, "--token", &token(), "--member", &member]).await;
     assert!(err.contains(&format!("asked member {member}")), "{err}");
+    let (_, err) = expect(6, ["join", "--config", &file, "--token", &token()]).await;
+    assert!(err.contains("--member HOST:PORT"), "{err}");
+    let (_, err) = expect(2, ["join", "--config", &file, "--token", "gwt_not_this"]).await;
+    assert!(err.contains("copy it whole") && !err.contains("not_this"), "{err}");
+}
+
+/// A token that asks no member of its own accord.
+fn token() -> String {
+    let expires = UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000));
+    let token = JoinToken::create(Digest::of(b"some authority"), Vec::new(), expires);
+    token.expect("random bytes").text()
+}
+
+#[tokio::test]
+async fn init_makes_a_kubeconfig_for_its_owner_alone() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    let (out, _) = expect(0, ["init", "--config", &file]).await;
+    let path = setting.data_dir().join("admin.kubeconfig");
+    assert!(out.contains(&argument(&path)), "{out}");
+    let mode = path.metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&path).expect("text");
+    assert!(
+        text.contains(&format!("server: \"https://{}:7443\"", setting.block.host(1))),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_runs_beside_a_node_says_when_there_is_none() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    for command in [
+        &["invite", "--config", &file][..],
+        &["certs", "rotate", "--config", &file],
+    ] {
+        let (_, err) = expect(4, command).await;
+        assert!(err.contains(&argument(&setting.data_dir())), "{err}");
+    }
+    expect(0, ["init", "--config", &file]).await;
+    let (_, err) = expect(6, ["invite", "--config", &file]).await;
+    assert!(err.contains("is it running?"), "{err}");
 }
 
 #[tokio::test]
@@ -135,7 +182,7 @@ async fn a_cluster_is_made_once() {
     let (_, err) = expect(4, ["init", "--config", &file]).await;
     assert!(err.contains(&argument(&setting.data_dir())), "{err}");
     let member = format!("{}:7444", setting.block.host(9));
-    let (_, err) = expect(4, ["join", "--config", &file, "--member", &member]).await;
+    let (_, err) = expect(4, ["join", "--config", &file, "--token", &token(), "--member", &member]).await;
     assert!(err.contains(&argument(&setting.data_dir())), "{err}");
 }
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::addresses::Block;
-use crate::process::{Process, argument, expect};
+use crate::process::{Process, argument, expect, join};
 use crate::wait::until;
 
 /// Port of the listener that [`TestNode::apply_route`] makes.
@@ -189,7 +189,7 @@ pub(crate) async fn pair(block: &Block) -> [(TestNode, Process); 2] {
     let two = TestNode::new("two", block.host(2), more);
     expect(0, ["init", "--config", &one.config()]).await;
     let first = one.run().await;
-    expect(0, ["join", "--config", &two.config(), "--member", &one.peer()]).await;
+    join(0, &two.config(), &one.config()).await;
     let second = two.run().await;
     [(one, first), (two, second)]
 }
