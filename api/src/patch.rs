@@ -102,7 +102,7 @@ impl Patch {
         let media_type = payload.media_type();
         if !content_types(resource).contains(&media_type) {
             let hint = match media_type {
-                STRATEGIC_MERGE_PATCH => "only core and discovery kinds have strategic merge keys",
+                STRATEGIC_MERGE_PATCH => "only core, discovery and rbac kinds have strategic merge keys",
                 _ => "",
             };
             return Err(Status::unsupported_media_type(

@@ -183,7 +183,7 @@ impl Resource {
 
     /// Whether objects of it are strategic-merge patched. Groups that Kubernetes compiles in are; others never were.
     pub(crate) fn takes_strategic_merge(&self) -> bool {
-        matches!(self.group, "" | "discovery.k8s.io")
+        matches!(self.group, "" | "discovery.k8s.io" | "rbac.authorization.k8s.io")
     }
 }
 
