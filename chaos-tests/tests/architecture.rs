@@ -8,18 +8,22 @@ use std::path::{Path, PathBuf};
 use guideway_chaos_tests::repository::{self, Graph};
 
 /// Our crates that each of our crates may need directly.
-const MAY_SEE: [(&str, &[&str]); 7] = [
+const MAY_SEE: [(&str, &[&str]); 8] = [
     ("maglev", &[]),
     ("model", &["maglev"]),
-    ("consensus", &["model"]),
+    ("identity", &[]),
+    ("consensus", &["identity", "model"]),
     ("dataplane", &["maglev", "model"]),
-    ("api", &["model"]),
-    ("node", &["api", "consensus", "dataplane", "maglev", "model"]),
+    ("api", &["identity", "model"]),
+    (
+        "node",
+        &["api", "consensus", "dataplane", "identity", "maglev", "model"],
+    ),
     ("chaos-tests", &[]),
 ];
 
 /// What a crate never reaches, through however many dependencies.
-const NEVER_REACHES: [(&str, &[&str]); 4] = [
+const NEVER_REACHES: [(&str, &[&str]); 5] = [
     (
         "maglev",
         &[
@@ -43,6 +47,12 @@ const NEVER_REACHES: [(&str, &[&str]); 4] = [
             "tokio", "rand", "mio", "socket2", "rustix", "axum", "hyper", "openraft", "sled", "tracing", "metrics",
         ],
     ),
+    (
+        "identity",
+        &[
+            "tokio", "mio", "socket2", "rustix", "axum", "hyper", "openraft", "sled", "tracing", "metrics",
+        ],
+    ),
     ("dataplane", &["tokio", "hyper", "axum", "h2", "openraft", "sled"]),
     ("api", &["openraft", "sled"]),
 ];
@@ -51,11 +61,25 @@ const NEVER_REACHES: [(&str, &[&str]); 4] = [
 const ONE_OWNER: [(&str, &str); 2] = [("openraft", "consensus"), ("sled", "consensus")];
 
 /// Text that never appears in the code of a crate, and why.
-const NEVER_SAYS: [(&str, &[&str], &str); 2] = [
+const NEVER_SAYS: [(&str, &[&str], &str); 3] = [
     (
         "maglev/src",
         &["SystemTime", "Instant::now", "std::net::Tcp", "std::fs", "thread::"],
         "maglev is pure",
+    ),
+    (
+        "identity/src",
+        &[
+            "SystemTime",
+            "Instant::now",
+            "UnixTime::now",
+            "now_utc",
+            "std::net::Tcp",
+            "std::fs",
+            "thread::",
+            "async fn",
+        ],
+        "identity never reads a clock and does no I/O: times are given to it",
     ),
     (
         "model/src",
