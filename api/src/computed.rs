@@ -11,7 +11,7 @@ use crate::resource::{Computed, Verb};
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::{nodes, pins, reviews, sessions};
+use crate::{access_reviews, nodes, pins, reviews, sessions};
 
 /// Answers a request.
 pub(crate) async fn handle(
@@ -41,6 +41,9 @@ pub(crate) async fn handle(
         }
         (Computed::RouteReview, Verb::Create) => {
             reviews::create(server, target, &parameters.write(&head.headers)?, &payload).await
+        }
+        (Computed::Access(review), Verb::Create) => {
+            access_reviews::create(server, target, review, &parameters.write(&head.headers)?, &payload)
         }
         _ => Err(Status::internal(format!(
             "{} was let through on {}, which does not take it",

@@ -80,7 +80,7 @@ pub(crate) async fn patch(
         let Some(command) = patch.command(target, before, parameters, &mut warnings)? else {
             return Ok(answer_object(target, StatusCode::OK, before, &warnings));
         };
-        match submit(server, command, parameters.dry_run).await {
+        match submit(server, target, command, parameters.dry_run).await {
             Err(status) if status.is_conflict() => {}
             result => return Ok(answer_written(target, StatusCode::OK, &result?, warnings)),
         }

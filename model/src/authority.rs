@@ -185,20 +185,22 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Completes "cannot ...": `get resource "secrets" in API group "" in the namespace "shop"`.
+/// Completes "may not ...": `get secrets in the namespace "shop"`.
 impl fmt::Display for Attributes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let asked = match self.on {
             Subject::Path(path) => return write!(f, "{} the path {path:?}", self.verb),
             Subject::Resource(asked) => asked,
         };
-        write!(f, "{} resource \"{}", self.verb, asked.resource)?;
+        write!(f, "{} {}", self.verb, asked.resource)?;
+        if !asked.group.is_empty() {
+            write!(f, ".{}", asked.group)?;
+        }
         if !asked.subresource.is_empty() {
             write!(f, "/{}", asked.subresource)?;
         }
-        write!(f, "\" in API group {:?}", asked.group)?;
         match asked.namespace {
-            "" => f.write_str(" at the cluster scope"),
+            "" => f.write_str(" of the whole cluster"),
             namespace => write!(f, " in the namespace {namespace:?}"),
         }
     }

@@ -23,8 +23,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::client::RequestError;
+use crate::client::{AccessError, RequestError};
 use crate::config::LoadError;
+use crate::identity_folder::IdentityError;
 use crate::membership::{InitError, JoinError};
 use crate::signals::Stop;
 use child::Children;
@@ -102,6 +103,12 @@ pub(crate) enum DemoError {
     /// The first node's store.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// Certificates of the cluster.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The kubeconfig that the demo wrote.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A further node's place.
     #[error("{node}: {source}")]
     Join {

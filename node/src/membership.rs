@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::facts;
+use crate::identity_folder::{self, IdentityError};
 
 /// Why no cluster was made.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub(crate) enum InitError {
     /// The folder or the store in it.
     #[error(transparent)]
     Store(#[from] consensus::InitError),
+    /// Its authority and certificates.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The system gave no random bytes for the cluster's hash seed.
     #[error("no random bytes for the cluster's secret seed: {0}")]
     Random(io::Error),
@@ -60,13 +64,16 @@ pub(crate) enum JoinError {
 pub(crate) async fn init(config: &Config) -> Result<NodeId, InitError> {
     let mut hash_seed = [0; 16];
     getrandom(&mut hash_seed, GetRandomFlags::empty()).map_err(|errno| InitError::Random(errno.into()))?;
+    let cluster = uid();
     let command = Command::InitCluster {
-        cluster: uid(),
+        cluster: cluster.clone(),
         hash_seed,
         uids: [uid(), uid()],
         node: facts::facts(config),
     };
-    Ok(consensus::init(&config.data_dir, command, &config.peer_listen.to_string()).await?)
+    let node = consensus::init(&config.data_dir, command, &config.peer_listen.to_string()).await?;
+    identity_folder::found(config, &cluster.0)?;
+    Ok(node)
 }
 
 /// Asks `member`, a peer address, for a place and writes it to `data_dir`.

@@ -12,7 +12,7 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::cluster::Server;
+use crate::cluster::{ROOT, Server};
 
 /// Oldest minor version of kubectl that is promised to work.
 const OLDEST_MINOR: u64 = 29;
@@ -87,9 +87,10 @@ impl Kubectl {
         let config = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
              clusters: [{{name: test, cluster: {{server: 'http://{}'}}}}]\n\
-             users: [{{name: test, user: {{}}}}]\n\
+             users: [{{name: test, user: {{token: '{}'}}}}]\n\
              contexts: [{{name: test, context: {{cluster: test, user: test}}}}]\n",
-            server.address
+            server.address,
+            ROOT.text(),
         );
         std::fs::write(home.path().join("config"), config).expect("written");
         let kubectl = Kubectl { program, home, server };

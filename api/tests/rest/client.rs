@@ -11,6 +11,8 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::cluster::ROOT;
+
 /// Far more than any step takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -98,6 +100,9 @@ impl Client {
             .header("host", self.address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            request = request.header("authorization", format!("Bearer {}", ROOT.text()));
         }
         let request = request.body(Full::new(body)).expect("request");
         let response = sender.send_request(request).await.expect("response");

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use guideway_consensus::StartError as ConsensusStartError;
 
+use crate::client::AccessError;
 use crate::config::LoadError;
 use crate::demo::DemoError;
 use crate::exporter::ExporterError;
@@ -13,6 +14,7 @@ use crate::node::StartError;
 use crate::run::RunError;
 use crate::sessions::SessionsError;
 use crate::status::StatusError;
+use crate::tokens::TokensError;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -41,6 +43,10 @@ pub(super) enum Failure {
     #[error(transparent)]
     Sessions(#[from] SessionsError),
     #[error(transparent)]
+    Tokens(#[from] TokensError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
     Demo(#[from] DemoError),
 }
 
@@ -54,6 +60,9 @@ impl Failure {
             Failure::Init(_) => DATA_FOLDER,
             Failure::Join(JoinError::Folder { .. }) => DATA_FOLDER,
             Failure::Join(_) | Failure::Status(_) => CLUSTER,
+            Failure::Tokens(TokensError::Request(_) | TokensError::NotFound { .. }) => CLUSTER,
+            Failure::Tokens(TokensError::Token(_) | TokensError::Output(_)) => FAILED,
+            Failure::Access(_) => CONFIGURATION,
             Failure::Sessions(SessionsError::Request { .. } | SessionsError::NotFound { .. }) => CLUSTER,
             Failure::Sessions(SessionsError::Unclear) => USAGE,
             Failure::Sessions(SessionsError::Output(_)) => FAILED,

@@ -11,9 +11,10 @@ use super::child::{self, Children};
 use super::endpoints::Endpoints;
 use super::folder::{Folder, failed};
 use super::layout::{DemoNode, Layout};
-use super::{DemoError, objects, say};
-use crate::client::{Client, RequestError};
+use super::{DemoError, kubeconfig, objects, say};
+use crate::client::{Access, Client, RequestError};
 use crate::config::Config;
+use crate::identity_folder;
 use crate::membership;
 use crate::status::{self, NodeRow};
 
@@ -51,19 +52,22 @@ pub(super) async fn start(
         make_cluster(layout, children, &waiting).await?;
         folder.mark_complete()?;
     }
+    let access = kubeconfig::access(layout)?;
     for node in &layout.nodes {
+        let at = access.at(&node.api());
         waiting
-            .until(children, layout, node, "/readyz to say yes", || is_ready(node))
+            .until(children, layout, node, "/readyz to say yes", || is_ready(&at))
             .await?;
     }
     let first = &layout.nodes[0];
+    let at_first = access.at(&first.api());
     let nodes = waiting
         .until(children, layout, first, "every node to be a voter", || {
-            voters(first, layout.nodes.len())
+            voters(&at_first, layout.nodes.len())
         })
         .await?;
     if let Some(endpoints) = endpoints {
-        let client = Client::new(&first.api(), REQUEST_TIMEOUT);
+        let client = Client::new(at_first, REQUEST_TIMEOUT);
         for (collection, object) in objects::all(endpoints) {
             apply(&client, collection, object).await?;
         }
@@ -82,16 +86,19 @@ async fn make_cluster(layout: &Layout, children: &mut Children, waiting: &Waitin
         return Ok(());
     };
     membership::init(&load(first)?).await?;
+    let at_first = kubeconfig::access(layout)?.at(&first.api());
     children.start(first)?;
     waiting
-        .until(children, layout, first, "/readyz to say yes", || is_ready(first))
+        .until(children, layout, first, "/readyz to say yes", || is_ready(&at_first))
         .await?;
     for node in others {
-        let joined = membership::join(&load(node)?, &first.peer()).await;
-        joined.map_err(|source| DemoError::Join {
+        let config = load(node)?;
+        let joined = membership::join(&config, &first.peer()).await;
+        let number = joined.map_err(|source| DemoError::Join {
             node: node.name.clone(),
             source,
         })?;
+        identity_folder::extend(&config, number, &first.data_dir())?;
         children.start(node)?;
     }
     Ok(())
@@ -164,14 +171,14 @@ fn load(node: &DemoNode) -> Result<Config, DemoError> {
     Ok(Config::load(&node.config_file())?.0)
 }
 
-async fn is_ready(node: &DemoNode) -> Option<()> {
-    let answer = Client::new(&node.api(), REQUEST_TIMEOUT).probe("/readyz").await;
+async fn is_ready(access: &Access) -> Option<()> {
+    let answer = Client::new(access.clone(), REQUEST_TIMEOUT).probe("/readyz").await;
     answer.is_ok_and(|(status, _)| status.is_success()).then_some(())
 }
 
 /// All nodes once none is a learner any more: before that, losing one could cost the majority.
-async fn voters(node: &DemoNode, wanted: usize) -> Option<Vec<NodeRow>> {
-    let client = Client::new(&node.api(), REQUEST_TIMEOUT);
+async fn voters(access: &Access, wanted: usize) -> Option<Vec<NodeRow>> {
+    let client = Client::new(access.clone(), REQUEST_TIMEOUT);
     let nodes = status::nodes(&client).await.ok()?;
     let voting = nodes.iter().filter(|node| node.votes()).count();
     (voting == wanted && nodes.iter().any(NodeRow::leads)).then_some(nodes)
