@@ -12,6 +12,7 @@ pub mod api;
 pub mod binary;
 pub mod certificate;
 pub mod cluster;
+pub mod credentials;
 pub mod crowd;
 pub mod datagrams;
 pub mod descriptors;

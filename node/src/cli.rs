@@ -221,14 +221,13 @@ fn access(args: &ServerArgs) -> Result<Access, Failure> {
         Some(path) => load(path)?,
         None if default.exists() => load(default)?,
         // A file that says nothing but a name has every default.
-        None => {
-            Config::parse(default, "name = \"any\"")
-                .map_err(LoadError::from)?
-                .0
-        }
+        None => Config::parse(default, "name = \"any\"").map_err(LoadError::from)?.0,
     };
     // Of several files, as KUBECONFIG may name them, the first is ours.
-    let named = args.kubeconfig.as_deref().map(|path| path.to_string_lossy().into_owned());
+    let named = args
+        .kubeconfig
+        .as_deref()
+        .map(|path| path.to_string_lossy().into_owned());
     let named = named.and_then(|paths| paths.split(':').find(|path| !path.is_empty()).map(PathBuf::from));
     let kubeconfig = named.unwrap_or_else(|| config.data_dir.join(ADMIN_KUBECONFIG));
     let server = match (&args.server, &args.config) {

@@ -149,7 +149,9 @@ impl Client {
             url: url.to_owned(),
             problem,
         };
-        let target: Uri = url.parse().map_err(|error: hyper::http::uri::InvalidUri| unusable(error.to_string()))?;
+        let target: Uri = url
+            .parse()
+            .map_err(|error: hyper::http::uri::InvalidUri| unusable(error.to_string()))?;
         let authority = target.authority().map(ToString::to_string).unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
@@ -160,7 +162,9 @@ impl Client {
         if let Some(token) = &self.access.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body)).map_err(|error| unusable(error.to_string()))?;
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| unusable(error.to_string()))?;
         let unreachable = |problem| RequestError::Unreachable {
             url: url.to_owned(),
             problem,

@@ -112,7 +112,13 @@ fn admin_kubeconfig(authority: &Authority, servers: &[KubeconfigServer]) -> Resu
         groups: vec![MASTERS.to_owned()],
     };
     let (certificate, key) = authority.issue_user(&subject, Validity::starting(now(), ADMIN_LIFE))?;
-    Ok(kubeconfig(servers, ADMIN, authority.certificate_pem(), &certificate, &key))
+    Ok(kubeconfig(
+        servers,
+        ADMIN,
+        authority.certificate_pem(),
+        &certificate,
+        &key,
+    ))
 }
 
 fn authority(data_dir: &Path) -> Result<Authority, IdentityError> {

@@ -114,7 +114,12 @@ async fn list(client: &Client) -> Result<String, TokensError> {
         if expires <= now.to_string() {
             expires += " (expired)";
         }
-        rows.push([text(&token["metadata"]["name"]), text(&spec["user"]), groups.join(","), expires]);
+        rows.push([
+            text(&token["metadata"]["name"]),
+            text(&spec["user"]),
+            groups.join(","),
+            expires,
+        ]);
     }
     Ok(columns::aligned(&rows, ""))
 }
@@ -140,7 +145,8 @@ fn now() -> Duration {
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {
-    const RULE: &str = "must be a number of minutes (m), hours (h) or days (d) of at most 3650 days, such as 12h or 30d";
+    const RULE: &str =
+        "must be a number of minutes (m), hours (h) or days (d) of at most 3650 days, such as 12h or 30d";
     const MOST: Duration = Duration::from_secs(3650 * 24 * 3600);
     let parsed = || {
         let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -164,7 +170,13 @@ mod tests {
 
     #[test]
     fn a_lifetime_is_a_number_and_a_unit() {
-        for (text, minutes) in [("5m", Some(5)), ("12h", Some(720)), ("1d", Some(1440)), ("0h", None), ("4000d", None)] {
+        for (text, minutes) in [
+            ("5m", Some(5)),
+            ("12h", Some(720)),
+            ("1d", Some(1440)),
+            ("0h", None),
+            ("4000d", None),
+        ] {
             let expected = minutes.map(|minutes: u64| Duration::from_secs(minutes * 60));
             assert_eq!(lifetime(text).ok(), expected, "{text}");
         }

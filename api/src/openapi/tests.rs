@@ -107,7 +107,12 @@ fn patches_say_that_fields_are_validated_here() {
             }
             let content = patch["requestBody"]["content"].as_object().expect("content");
             let strategic = content.contains_key("application/strategic-merge-patch+json");
-            let compiled_in = ["api/v1", "apis/discovery.k8s.io/v1", "apis/rbac.authorization.k8s.io/v1"].contains(&path.as_str());
+            let compiled_in = [
+                "api/v1",
+                "apis/discovery.k8s.io/v1",
+                "apis/rbac.authorization.k8s.io/v1",
+            ]
+            .contains(&path.as_str());
             assert_eq!(strategic, compiled_in, "{path}");
         }
     }

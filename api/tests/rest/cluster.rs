@@ -232,24 +232,29 @@ impl Server {
 
     /// One node of several: they serve the same state.
     pub(crate) async fn serving(cluster: Arc<MemoryCluster>, limits: Limits) -> Server {
+        Server::with(cluster, limits, Transport::Plain, AuditLog::off()).await
+    }
+
+    /// With a transport and an audit log of the test's own.
+    pub(crate) async fn with(
+        cluster: Arc<MemoryCluster>,
+        limits: Limits,
+        transport: Transport,
+        audit: AuditLog,
+    ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let options = Options {
             version: "0.1.0".to_owned(),
             limits: limits.clone(),
-            audit: AuditLog::off(),
-            metrics: None,
+            audit: audit.clone(),
+            metrics: Some(Arc::new(|| "a_metric 1\n".to_owned())),
         };
         let router = router(Arc::clone(&cluster) as Arc<dyn Cluster>, options);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(
-            listener,
-            (router, Transport::Plain, AuditLog::off()),
-            limits,
-            async {
-                let _dropped = stopped.await.is_err();
-            },
-        ));
+        let task = tokio::spawn(serve(listener, (router, transport, audit), limits, async {
+            let _dropped = stopped.await.is_err();
+        }));
         Server {
             cluster,
             address,

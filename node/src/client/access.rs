@@ -164,7 +164,9 @@ fn material(folder: &Path, data: Option<&str>, file: Option<&Path>) -> Result<Op
     match (data, file) {
         (Some(data), _) => {
             let decoded = BASE64_STANDARD.decode(data);
-            decoded.map(Some).map_err(|error| format!("a field with -data is not base64: {error}"))
+            decoded
+                .map(Some)
+                .map_err(|error| format!("a field with -data is not base64: {error}"))
         }
         (None, Some(file)) => {
             let path = folder.join(file);
@@ -183,7 +185,9 @@ fn client_config(
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(&authority.unwrap_or_default()) {
         let root = root.map_err(|error| format!("certificate-authority: {error}"))?;
-        roots.add(root).map_err(|error| format!("certificate-authority: {error}"))?;
+        roots
+            .add(root)
+            .map_err(|error| format!("certificate-authority: {error}"))?;
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
