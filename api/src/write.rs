@@ -170,7 +170,7 @@ pub(crate) async fn submit(
         });
     }
     let slot = server.audit.admit().await?;
-    let planned = Planned::of(&command);
+    let planned = Planned::of(&command, &server.cluster.watch().borrow().state);
     let record = Record::of(Event::Write, &target.caller).on_target(planned.verb, target);
     let record = record.named(&planned.name);
     let committed = server.cluster.propose(command).await;
@@ -180,18 +180,15 @@ pub(crate) async fn submit(
     };
     let record = match &result {
         Ok((object, index)) => {
-            let version = Some(object.meta().resource_version);
-            let (before, after) = match planned.verb {
-                Verb::Delete => (version, None),
-                _ => (planned.expected, version),
-            };
+            // Of what is gone, the version at which it went.
+            let after = Some(object.meta().resource_version);
             let code = match planned.verb {
                 Verb::Create => StatusCode::CREATED,
                 _ => StatusCode::OK,
             };
-            record.versions(before, after).at(*index).done(code)
+            record.versions(planned.before, after).at(*index).done(code)
         }
-        Err(status) => record.versions(planned.expected, None).answered(status),
+        Err(status) => record.versions(planned.before, None).answered(status),
     };
     // One that is tried again with a newer version has not failed.
     if !matches!(&result, Err(status) if status.is_conflict()) {
@@ -208,22 +205,36 @@ pub(crate) async fn submit(
 struct Planned {
     verb: Verb,
     name: String,
-    expected: Option<u64>,
+    /// Version of the object that it is done to, as this node has it.
+    before: Option<u64>,
 }
 
 impl Planned {
-    fn of(command: &Command) -> Planned {
-        let (verb, name, expected) = match command {
-            Command::Create { object, .. } => (Verb::Create, object.meta().name.as_str(), None),
-            Command::Delete { key, expected, .. } => (Verb::Delete, key.name.as_str(), *expected),
-            Command::Replace { object, expected, .. } => (Verb::Update, object.meta().name.as_str(), *expected),
+    fn of(command: &Command, state: &State) -> Planned {
+        let (verb, key, expected) = match command {
+            Command::Create { object, .. } => (Verb::Create, object.key(), None),
+            Command::Delete { key, expected, .. } => (Verb::Delete, key.clone(), *expected),
+            Command::Replace { object, expected, .. } => (Verb::Update, object.key(), *expected),
             // Nothing else is about an object.
-            _ => (Verb::Update, "", None),
+            _ => return Planned::of_nothing(),
+        };
+        let stored = || Some(state.get(&key)?.meta().resource_version);
+        let before = match verb {
+            Verb::Create => None,
+            _ => expected.or_else(stored),
         };
         Planned {
             verb,
-            name: name.to_owned(),
-            expected,
+            name: key.name,
+            before,
+        }
+    }
+
+    fn of_nothing() -> Planned {
+        Planned {
+            verb: Verb::Update,
+            name: String::new(),
+            before: None,
         }
     }
 }

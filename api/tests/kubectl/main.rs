@@ -1,6 +1,7 @@
 //! The real kubectl against the real router. Needs kubectl 1.29 or newer in `PATH`, or named by `KUBECTL`; without one
 //! these tests fail, because nothing else shows that kubectl works unchanged.
 
+mod access;
 #[path = "../rest/cluster.rs"]
 mod cluster;
 mod everyday;

@@ -87,7 +87,7 @@ async fn writes_say_who_from_where_what_and_between_which_versions() {
             json!(["create", "done", 201, null, first]),
             json!(["create", "failed", 409, null, null]),
             json!(["update", "done", 200, first, second]),
-            json!(["delete", "done", 200, second, null]),
+            json!(["delete", "done", 200, second, second + 1]),
         ]
     );
     let line = &lines[0];
