@@ -33,7 +33,8 @@ pub(crate) fn refused(refusal: Refusal) -> Status {
         refusal @ (Refusal::StaleIncarnation(_)
         | Refusal::UnknownNode(_)
         | Refusal::AlreadyInitialised
-        | Refusal::NodeNameTaken(_)) => {
+        | Refusal::NodeNameTaken(_)
+        | Refusal::JoinToken { .. }) => {
             Status::internal(format!("the cluster refused an object's change with {refusal:?}"))
         }
     }

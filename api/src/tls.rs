@@ -6,9 +6,8 @@ use guideway_identity::{UserIdentity, certificates, parse_user};
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::WebPkiClientVerifier;
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -16,48 +15,49 @@ use tokio_rustls::server::TlsStream;
 /// Application protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// What new connections are accepted with; it can be replaced while connections are open. Clones share it.
+/// What new connections are accepted with; the certificate can be replaced while connections are open. Clones share it.
 #[derive(Clone, Debug)]
-pub struct ServerTls(Arc<RwLock<Arc<ServerConfig>>>);
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    shown: Arc<Shown>,
+}
 
-/// Certificates or a key that a server cannot use.
+/// The certificate that is shown, whatever name is asked for: the node has one.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // Nothing under the lock panics.
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// An authority that a server cannot use.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerTlsError {
     /// The PEM is damaged, or holds none.
-    #[error("{what} holds no certificate in PEM that can be read: {problem}")]
-    Certificate {
-        /// Which file's content.
-        what: &'static str,
-        /// Why not.
-        problem: String,
-    },
-    /// The PEM is damaged, or holds none.
-    #[error("the node's key cannot be read: {0}")]
-    Key(String),
-    /// They do not go together.
-    #[error("the node's certificate, its key and the cluster's authority cannot be used: {0}")]
-    Config(String),
+    #[error("the cluster's authority is no certificate in PEM that can be read: {0}")]
+    Authority(String),
+    /// Clients cannot be verified by it.
+    #[error("clients cannot be verified by the cluster's authority: {0}")]
+    Clients(String),
 }
 
 impl ServerTls {
-    /// Serves with `chain` and `key`, and knows clients whose certificates `authority` issued; all are PEM.
+    /// Shows `certified`, and knows clients whose certificates `authority`, in PEM, issued.
     ///
     /// # Errors
-    /// Something cannot be read, or does not go together.
-    pub fn new(authority: &str, chain: &str, key: &str) -> Result<ServerTls, ServerTlsError> {
-        let config = config(authority, chain, key)?;
-        Ok(ServerTls(Arc::new(RwLock::new(Arc::new(config)))))
+    /// The authority cannot be read or used.
+    pub fn new(authority: &str, certified: Arc<CertifiedKey>) -> Result<ServerTls, ServerTlsError> {
+        let shown = Arc::new(Shown(RwLock::new(certified)));
+        let config = Arc::new(config(authority, Arc::clone(&shown))?);
+        Ok(ServerTls { config, shown })
     }
 
-    /// Serves new connections with these instead; open ones stay as they are.
-    ///
-    /// # Errors
-    /// Something cannot be read, or does not go together: then all stays as it was.
-    pub fn replace(&self, authority: &str, chain: &str, key: &str) -> Result<(), ServerTlsError> {
-        let config = Arc::new(config(authority, chain, key)?);
-        // Nothing under the lock panics.
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
-        Ok(())
+    /// Shows this certificate to new connections; open ones stay as they are.
+    pub fn show(&self, certified: Arc<CertifiedKey>) {
+        *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
     }
 
     /// Shakes hands. The client's certificate, if it sent one, was issued by the authority and is good now.
@@ -65,8 +65,7 @@ impl ServerTls {
         &self,
         stream: TcpStream,
     ) -> std::io::Result<(TlsStream<TcpStream>, Option<UserIdentity>)> {
-        let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await?;
         let certificates = stream.get_ref().1.peer_certificates();
         let user = match certificates.and_then(|chain| chain.first()) {
             Some(certificate) => Some(parse_user(certificate).map_err(std::io::Error::other)?),
@@ -76,27 +75,13 @@ impl ServerTls {
     }
 }
 
-fn config(authority: &str, chain: &str, key: &str) -> Result<ServerConfig, ServerTlsError> {
-    let read = |what: &'static str, pem: &str| {
-        let found = certificates(pem).map_err(|error| ServerTlsError::Certificate {
-            what,
-            problem: error.to_string(),
-        })?;
-        match found.is_empty() {
-            true => Err(ServerTlsError::Certificate {
-                what,
-                problem: "there is no CERTIFICATE block".to_owned(),
-            }),
-            false => Ok(found),
-        }
-    };
-    let unusable = |error: &dyn std::error::Error| ServerTlsError::Config(error.to_string());
+fn config(authority: &str, shown: Arc<Shown>) -> Result<ServerConfig, ServerTlsError> {
+    let unreadable = |error: &dyn std::error::Error| ServerTlsError::Authority(error.to_string());
     let mut roots = RootCertStore::empty();
-    for certificate in read("the cluster's authority", authority)? {
-        roots.add(certificate).map_err(|error| unusable(&error))?;
+    for certificate in certificates(authority).map_err(|error| unreadable(&error))? {
+        roots.add(certificate).map_err(|error| unreadable(&error))?;
     }
-    let chain = read("the node's certificate", chain)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| ServerTlsError::Key(error.to_string()))?;
+    let unusable = |error: &dyn std::error::Error| ServerTlsError::Clients(error.to_string());
     let provider = Arc::new(aws_lc_rs::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()
@@ -106,8 +91,7 @@ fn config(authority: &str, chain: &str, key: &str) -> Result<ServerConfig, Serve
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| unusable(&error))?
         .with_client_cert_verifier(clients)
-        .with_single_cert(chain, key)
-        .map_err(|error| unusable(&error))?;
+        .with_cert_resolver(shown);
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok(config)
 }

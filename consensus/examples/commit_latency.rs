@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use guideway_consensus::{Config, Consensus, Tuning};
+use guideway_consensus::{Config, Consensus, Founding, Joining, Names, Tuning};
 use guideway_model::command::Command;
 use guideway_model::meta::Uid;
 use guideway_model::node::{Incarnation, NodeFacts, NodeFigures};
@@ -73,16 +73,29 @@ async fn start(folder: &Path) -> anyhow::Result<Vec<Consensus>> {
                     uids: [Uid("a".to_owned()), Uid("b".to_owned())],
                     node: facts.clone(),
                 };
-                guideway_consensus::init(&data_dir, init, &facts.peer_address).await?;
+                let founding = Founding {
+                    peer_address: facts.peer_address.clone(),
+                    names: Names::default(),
+                    certificate_life: Tuning::default().certificate_life,
+                };
+                guideway_consensus::init(&data_dir, init, founding).await?;
             }
             Some(first) => {
-                guideway_consensus::join(&data_dir, &first.peer_address().to_string(), facts.clone()).await?;
+                let member = first.peer_address().to_string();
+                let joining = Joining {
+                    token: first.invite(&member, Duration::from_secs(60)).await?,
+                    member: None,
+                    facts: facts.clone(),
+                    names: Names::default(),
+                };
+                guideway_consensus::join(&data_dir, joining).await?;
             }
         }
         let config = Config {
             data_dir,
             peer_listen: address,
             facts,
+            names: Names::default(),
             incarnation: Incarnation(number.into()),
             figures: Arc::new(NodeFigures::default),
             answers: Arc::new(|question| Box::pin(async { question })),

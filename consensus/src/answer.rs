@@ -4,19 +4,27 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use guideway_identity::Validity;
 use guideway_model::command::Command;
+use guideway_model::digest::Digest;
 use guideway_model::node::{Incarnation, NodeFacts};
-use guideway_model::{NodeId, Outcome, Refusal};
+use guideway_model::{NodeId, Outcome, Refusal, wire};
 use openraft::raft::{TransferLeaderRequest, VoteRequest};
+use rustls_pki_types::UnixTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
+use crate::credentials::Names;
 use crate::engine::{Engine, Running, blocking};
+use crate::identity::Identity;
 use crate::metrics;
+use crate::propose::Handed;
 use crate::raft_types::Types;
 use crate::space::SpaceReport;
 use crate::transport::snapshot::{Frames, Preamble};
 use crate::transport::{Answer, Call, Service, append};
+use crate::trust::{Caller, Roster};
 
 /// How long members may take to agree on a place for a new one.
 pub(crate) const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +41,7 @@ pub(crate) struct Pong {
 }
 
 /// What a node says that was asked for a place in the cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// There is one.
     Given {
@@ -41,11 +49,37 @@ pub(crate) enum Place {
         node: NodeId,
         /// Identity of the cluster.
         cluster: String,
+        /// Certificate of the new node, followed by the authority's, in PEM.
+        certificate: String,
+        /// Certificate of the cluster's authority, in PEM.
+        authority: String,
+        /// Its key, in PEM: the new node signs its own certificates from then on.
+        authority_key: String,
+        /// Members.
+        roster: Roster,
     },
     /// The cluster decided against it.
     Refused(Refusal),
     /// The cluster could not decide.
     Undecided(String),
+}
+
+/// What a node says of itself that asks for a place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct JoinQuestion {
+    /// As it is replicated.
+    pub(crate) facts: NodeFacts,
+    /// For its certificate.
+    pub(crate) names: Names,
+}
+
+/// What a node says that was told to take another key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Rotated {
+    /// It has this one.
+    To(guideway_identity::Digest),
+    /// It keeps the one it had.
+    Failed(String),
 }
 
 impl Service for Engine {
@@ -57,7 +91,11 @@ impl Service for Engine {
         self.id()
     }
 
-    async fn answer(&self, call: Call, body: Bytes) -> Answer {
+    fn members_changed(&self) -> watch::Receiver<u64> {
+        self.members_changed.subscribe()
+    }
+
+    async fn answer(&self, caller: &Caller, call: Call, body: Bytes) -> Answer {
         match call {
             Call::Ping => Answer::json(&Pong {
                 incarnation: self.config.incarnation,
@@ -72,9 +110,18 @@ impl Service for Engine {
             },
             Call::ReadIndex => Answer::json(&self.read_index().await),
             Call::Join => match serde_json::from_slice(&body) {
-                Ok(facts) => Answer::json(&self.give_place(facts).await),
+                Ok(question) => Answer::json(&self.give_place(caller, question).await),
                 Err(error) => Answer::bad_request(error.to_string()),
             },
+            Call::Roster => Answer::json(&Roster::of(&self.applied.borrow().clone())),
+            Call::Submit => match self.submit(&body).await {
+                Ok(handed) => Answer::json(&handed),
+                Err(error) => Answer::bad_request(error.to_string()),
+            },
+            Call::Rotate => Answer::json(&match self.rotate().await {
+                Ok(key) => Rotated::To(key),
+                Err(error) => Rotated::Failed(error.to_string()),
+            }),
             Call::Append | Call::Vote | Call::PreVote | Call::TransferLeader => match self.running() {
                 Some(running) => raft_call(&running, call, body).await,
                 None => self.raft_is_down(),
@@ -99,20 +146,51 @@ impl Engine {
         )
     }
 
-    async fn give_place(&self, facts: NodeFacts) -> Place {
-        match self
-            .propose(&Command::JoinNode { node: facts })
-            .await
-            .map(|committed| committed.outcome)
-        {
-            Ok(Outcome::NodeId(node)) => Place::Given {
-                node,
-                cluster: self.identity.cluster.clone(),
-            },
-            Ok(Outcome::Refused(refusal)) => Place::Refused(refusal),
-            Ok(other) => Place::Undecided(format!("the cluster answered {other:?}")),
+    async fn give_place(&self, caller: &Caller, question: JoinQuestion) -> Place {
+        let Caller::Joiner(joiner) = caller else {
+            return Place::Undecided("a member has a place already".to_owned());
+        };
+        let name = question.facts.name.clone();
+        let command = Command::Admit {
+            node: question.facts,
+            key: Digest(joiner.key.0),
+            token: joiner.token.clone(),
+            secret: Digest(joiner.secret.0),
+        };
+        let node = match self.propose(&command).await.map(|committed| committed.outcome) {
+            Ok(Outcome::NodeId(node)) => node,
+            Ok(Outcome::Refused(refusal)) => return Place::Refused(refusal),
+            Ok(other) => return Place::Undecided(format!("the cluster answered {other:?}")),
+            Err(error) => return Place::Undecided(error.to_string()),
+        };
+        let subject = question
+            .names
+            .subject(&Identity::new(node, self.identity.cluster.clone(), name.clone()));
+        let validity = Validity::starting(UnixTime::now(), self.credentials.life());
+        let authority = self.credentials.authority();
+        match authority.issue_node(&subject, &joiner.public_key, validity) {
+            Ok(certificate) => {
+                tracing::info!(%node, name, token = joiner.token, "a node has joined");
+                Place::Given {
+                    node,
+                    cluster: self.identity.cluster.clone(),
+                    certificate,
+                    authority: authority.certificate_pem().to_owned(),
+                    authority_key: authority.key_pem(),
+                    roster: Roster::of(&self.applied.borrow().clone()),
+                }
+            }
             Err(error) => Place::Undecided(error.to_string()),
         }
+    }
+
+    /// Has a command from beside this node committed.
+    async fn submit(&self, bytes: &[u8]) -> Result<Handed, wire::WireError> {
+        let command = wire::decode_proposal(bytes)?.command;
+        Ok(match self.propose(&command).await {
+            Ok(committed) => Handed::Committed(committed),
+            Err(error) => Handed::Failed(error),
+        })
     }
 
     /// Stores the chunks of a snapshot as they come, then has Raft install it.

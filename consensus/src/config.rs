@@ -10,6 +10,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use guideway_model::node::{Incarnation, NodeFacts, NodeFigures};
 
+use crate::credentials::Names;
+
 /// What [`crate::Consensus::start`] needs.
 #[derive(Clone)]
 pub struct Config {
@@ -19,6 +21,8 @@ pub struct Config {
     pub peer_listen: SocketAddr,
     /// What this node says of itself; replicated with every start.
     pub facts: NodeFacts,
+    /// What its certificate names beside its own name and loopback.
+    pub names: Names,
     /// This start of the process.
     pub incarnation: Incarnation,
     /// Answers another member that asks for this node's own figures; must return at once.
@@ -36,6 +40,7 @@ impl fmt::Debug for Config {
             .field("data_dir", &self.data_dir)
             .field("peer_listen", &self.peer_listen)
             .field("facts", &self.facts)
+            .field("names", &self.names)
             .field("incarnation", &self.incarnation)
             .field("tuning", &self.tuning)
             .finish_non_exhaustive()
@@ -74,9 +79,9 @@ pub struct Tuning {
     /// Size in bytes of the ballast file: space that is given up when the disk is full, so that what was accepted can
     /// still be written.
     pub ballast_bytes: u64,
-    /// Allows `peer_listen` on an address that is not loopback, although the transport is neither encrypted nor
-    /// authenticated.
-    pub allow_plaintext_peers: bool,
+    /// How long a certificate that this node signs for itself or for a joining node is good for; it is renewed when two
+    /// thirds of it are over.
+    pub certificate_life: Duration,
 }
 
 impl Default for Tuning {
@@ -91,7 +96,7 @@ impl Default for Tuning {
             entries_kept: 1_000,
             free_space_mark: 64 << 20,
             ballast_bytes: 16 << 20,
-            allow_plaintext_peers: false,
+            certificate_life: Duration::from_secs(90 * 24 * 3600),
         }
     }
 }

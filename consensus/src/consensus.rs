@@ -16,15 +16,18 @@ use tokio::task::JoinSet;
 
 use crate::ask::AskError;
 use crate::config::Config;
+use crate::credentials::{Credentials, CredentialsError, folder};
 use crate::engine::{Engine, blocking};
 use crate::identity::{self, Identity};
 use crate::membership::{MembershipError, TransferError};
 use crate::propose::{Committed, ProposeError};
 use crate::read::ReadError;
+use crate::renewal::RotateError;
 use crate::status::Status;
 use crate::tasks::Tasks;
-use crate::transport::{self, Listener};
-use crate::{announce, leader, metrics, supervisor};
+use crate::transport::{self, Doorway, Listener};
+use crate::trust::Roster;
+use crate::{announce, doubt, leader, metrics, renewal, supervisor};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +38,11 @@ pub enum StartError {
         /// The folder.
         path: PathBuf,
     },
-    /// The transport has no encryption and the address can be reached from other machines.
+    /// The node has nothing to prove itself with.
     #[error(
-        "peer_listen {address} is not a loopback address, and the transport between nodes is neither encrypted nor authenticated: bind loopback, or set allow_plaintext_peers where the network itself is trusted"
+        "the folder `identity` beside the store cannot be used: {0}; restore it, or remove this node from the cluster, empty the data folder and join again"
     )]
-    PlaintextPeers {
-        /// The address.
-        address: SocketAddr,
-    },
+    Credentials(#[from] CredentialsError),
     /// The transport's address cannot be bound.
     #[error("peer_listen {address} cannot be bound: {source}")]
     Bind {
@@ -111,9 +111,6 @@ impl Consensus {
     pub async fn start(config: Config) -> Result<Consensus, StartError> {
         metrics::describe();
         let address = config.peer_listen;
-        if !address.ip().is_loopback() && !config.tuning.allow_plaintext_peers {
-            return Err(StartError::PlaintextPeers { address });
-        }
         let data_dir = config.data_dir.clone();
         let found = Identity::read(&data_dir).map_err(StartError::io(data_dir.join(identity::FILE)))?;
         let identity = found.ok_or(StartError::NotInitialised { path: data_dir.clone() })?;
@@ -121,12 +118,8 @@ impl Consensus {
             .await
             .map_err(|source| StartError::Bind { address, source })?;
         let peer_address = listener.address();
-        tracing::warn!(
-            address = %peer_address,
-            "the transport between nodes is neither encrypted nor authenticated: whoever reaches this address is a member"
-        );
         let fresh = !identity.started;
-        let engine = blocking(move || Engine::new(identity, config)).await?;
+        let engine = blocking(move || open(identity, config)).await??;
         let store = engine.open(fresh).await?;
         if fresh {
             let mut started = engine.identity.clone();
@@ -137,14 +130,17 @@ impl Consensus {
                 return Err(StartError::Io { path, source });
             }
         }
+        let doorway = Doorway::new(engine.credentials.clone(), engine.trust.clone());
         let panicked = watch::Sender::new(None);
         let mut tasks = Tasks::new(panicked.clone());
         tasks.spawn(
             "transport",
-            transport::serve(listener, engine.clone(), engine.stopping.subscribe()),
+            transport::serve(listener, doorway, engine.clone(), engine.stopping.subscribe()),
         );
         tasks.spawn("liveness", leader::watch_members(engine.clone()));
         tasks.spawn("membership", leader::follow_members(engine.clone()));
+        tasks.spawn("strangers", doubt::keep_members(engine.clone()));
+        tasks.spawn("renewal", renewal::renew(engine.clone()));
         tasks.spawn("announcement", announce::announce(engine.clone()));
         tasks.spawn("snapshots", announce::snapshots(engine.clone()));
         tasks.spawn("measurement", announce::measure(engine.clone()));
@@ -166,6 +162,19 @@ impl Consensus {
     /// Where the transport between nodes listens.
     pub fn peer_address(&self) -> SocketAddr {
         self.node.peer_address
+    }
+
+    /// What this node proves itself with, for whoever serves or calls in its name.
+    pub fn credentials(&self) -> &Credentials {
+        &self.node.engine.credentials
+    }
+
+    /// Gives this node another key; returns its fingerprint.
+    ///
+    /// # Errors
+    /// The cluster was not told of it; the node keeps the one it has.
+    pub async fn rotate(&self) -> Result<guideway_identity::Digest, RotateError> {
+        self.node.engine.rotate().await
     }
 
     /// The state as it is applied here: always the last, never lost, also while Raft is stopped.
@@ -256,6 +265,14 @@ impl Consensus {
             tracing::error!(waited = ?STOP_TIMEOUT, "the tasks of this node did not end in time");
         }
     }
+}
+
+/// A node whose Raft does not run yet, with its credentials. Blocks on the disk.
+fn open(identity: Identity, config: Config) -> Result<Arc<Engine>, CredentialsError> {
+    let subject = config.names.subject(&identity);
+    let credentials = Credentials::open(&config.data_dir, subject, config.tuning.certificate_life)?;
+    let heard: Roster = folder::Folder::of(&config.data_dir).read_json(folder::MEMBERS)?;
+    Ok(Engine::new(identity, config, credentials, heard))
 }
 
 impl Drop for Node {

@@ -13,19 +13,27 @@ use tokio::sync::{Semaphore, watch};
 use crate::ask;
 use crate::config::Config;
 use crate::consensus::StartError;
+use crate::credentials::Credentials;
 use crate::identity::Identity;
 use crate::machine::{Machine, SnapshotPressure};
 use crate::members::Members;
 use crate::raft_types::{Raft, RaftMetrics};
 use crate::space::Space;
 use crate::store::{LogStore, OpenError, Snapshots, Store};
-use crate::transport::Peers;
 use crate::transport::network::Network;
+use crate::transport::{Dialer, Peers};
+use crate::trust::{Roster, Trust};
 
 /// One node.
 pub(crate) struct Engine {
     pub(crate) identity: Identity,
     pub(crate) config: Config,
+    pub(crate) credentials: Credentials,
+    pub(crate) trust: Arc<Trust>,
+    /// Raised when members or their keys change.
+    pub(crate) members_changed: watch::Sender<u64>,
+    /// Held while the node takes another key.
+    pub(crate) rotating: tokio::sync::Mutex<()>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) members: Members,
     pub(crate) applied: Arc<watch::Sender<Applied>>,
@@ -57,11 +65,18 @@ struct Down {
 
 impl Engine {
     /// A node whose Raft does not run yet. Blocks on the disk.
-    pub(crate) fn new(identity: Identity, config: Config) -> Arc<Engine> {
+    pub(crate) fn new(identity: Identity, config: Config, credentials: Credentials, heard: Roster) -> Arc<Engine> {
         let (applied, receiver) = watch::channel(Applied::default());
+        let authority = credentials.authority().certificate().clone();
+        let trust = Arc::new(Trust::new(identity.cluster.clone(), authority, receiver.clone(), heard));
+        let dialer = Dialer::of_member(&credentials, trust.clone());
         let tuning = &config.tuning;
         Arc::new(Engine {
-            peers: Arc::new(Peers::new(identity.cluster.clone())),
+            peers: Arc::new(Peers::new(identity.cluster.clone(), Some(dialer))),
+            credentials,
+            trust,
+            members_changed: watch::Sender::new(0),
+            rotating: tokio::sync::Mutex::default(),
             members: Members::new(receiver),
             applied: Arc::new(applied),
             questions: Semaphore::new(ask::AT_ONCE),

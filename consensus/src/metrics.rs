@@ -22,6 +22,9 @@ const SNAPSHOT_BYTES: &str = "guideway_consensus_snapshot_bytes";
 const SNAPSHOTS_RECEIVED: &str = "guideway_consensus_snapshots_received_total";
 const PEER_ERRORS: &str = "guideway_consensus_peer_rpc_errors_total";
 const PEER_CONNECTIONS: &str = "guideway_consensus_peer_connections_total";
+const HANDSHAKES: &str = "guideway_consensus_handshakes_total";
+const CERTIFICATE_EXPIRES: &str = "guideway_consensus_certificate_expires_seconds";
+const CERTIFICATES: &str = "guideway_consensus_certificates_total";
 
 /// Says what each metric means; called once, when a node starts.
 pub fn describe() {
@@ -62,6 +65,21 @@ pub fn describe() {
         PEER_CONNECTIONS,
         Unit::Count,
         "Connections made to other members, by outcome"
+    );
+    describe_counter!(
+        HANDSHAKES,
+        Unit::Count,
+        "Callers of the transport between nodes, by outcome: `accepted`, or why they were not let in or had to go"
+    );
+    describe_gauge!(
+        CERTIFICATE_EXPIRES,
+        Unit::Seconds,
+        "When this node's certificate ends, in seconds since 1970"
+    );
+    describe_counter!(
+        CERTIFICATES,
+        Unit::Count,
+        "Certificates that this node has signed for itself since it started, by outcome"
     );
 }
 
@@ -130,6 +148,21 @@ pub(crate) fn peer_error(call: &'static str, kind: &'static str) {
 /// A connection to another member was `made`, or `failed`.
 pub(crate) fn peer_connection(outcome: &'static str) {
     counter!(PEER_CONNECTIONS, "outcome" => outcome).increment(1);
+}
+
+/// A caller was `accepted`, or why it was not, or not any longer.
+pub(crate) fn handshake(outcome: &'static str) {
+    counter!(HANDSHAKES, "outcome" => outcome).increment(1);
+}
+
+/// This node's certificate ends at this second since 1970.
+pub(crate) fn certificate(expires: u64) {
+    gauge!(CERTIFICATE_EXPIRES).set(as_gauge(expires));
+}
+
+/// This node signed a certificate for itself (`renewed`, `rotated`), or could not (`failed`).
+pub(crate) fn certificate_signed(outcome: &'static str) {
+    counter!(CERTIFICATES, "outcome" => outcome).increment(1);
 }
 
 #[expect(

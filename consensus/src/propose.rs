@@ -166,8 +166,18 @@ impl Engine {
         // What members do about themselves is little and bounded, and the way out of a full disk leads through it.
         let about_members = matches!(
             command,
-            Command::NodeUp { .. } | Command::NodeDown { .. } | Command::RemoveNode { .. }
+            Command::NodeUp { .. }
+                | Command::NodeDown { .. }
+                | Command::RemoveNode { .. }
+                | Command::SetNodeKeys { .. }
         );
+        // Once it is no member, others do not hear its leader any more: leadership goes first.
+        if matches!(command, Command::RemoveNode { node } if *node == self.node_id())
+            && let Ok(to) = self.transfer_leadership().await
+        {
+            tracing::info!(%to, "this node leads no longer: it is about to be removed");
+            return Handed::NotLeader;
+        }
         if !about_members && let Err(error) = self.space.guard(self.id()) {
             return Handed::Failed(error);
         }

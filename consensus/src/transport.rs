@@ -1,9 +1,9 @@
-//! Calls between nodes: HTTP/2 with prior knowledge, one connection per peer and direction.
+//! Calls between nodes: HTTP/2 over TLS with a certificate at both ends, one connection per peer and direction.
 //!
 //! Every call is a `POST` to `/v1/<call>`. Each carries the identity of the cluster and the number of the node it is
 //! meant for, so that a peer whose address was given to another node answers nothing in its stead. Rare calls carry
 //! JSON; log entries travel as the bytes that are stored. `channel` is the one place that knows what a connection is
-//! made of.
+//! made of, `tls` who is let in.
 //!
 //! What is bounded: the length of a request by [`Call::request_limit`], of an answer by [`Call::answer_limit`], the time of
 //! each by its caller, connections and streams by the constants of `server`. What is too long is refused with 413, what
@@ -14,13 +14,16 @@ use std::time::Duration;
 pub(crate) use self::channel::Listener;
 pub(crate) use self::peers::{CallError, Peers, Target};
 pub(crate) use self::server::{Answer, Service, serve};
+pub(crate) use self::tls::{Dialer, Doorway};
 
 pub(crate) mod append;
 mod channel;
+mod lobby;
 pub(crate) mod network;
 mod peers;
 mod server;
 pub(crate) mod snapshot;
+mod tls;
 
 use crate::store::{CHUNK_LIMIT, record};
 
@@ -62,12 +65,18 @@ pub(crate) enum Call {
     Ask,
     /// A place in the cluster, for a node that has none.
     Join,
+    /// Members and their keys.
+    Roster,
+    /// A command, from beside the node, for whoever leads.
+    Submit,
+    /// Another key for the node, and another certificate.
+    Rotate,
     /// Whether the node is alive, and its free space.
     Ping,
 }
 
 impl Call {
-    const ALL: [Call; 11] = [
+    const ALL: [Call; 14] = [
         Call::Append,
         Call::Vote,
         Call::PreVote,
@@ -78,6 +87,9 @@ impl Call {
         Call::Figures,
         Call::Ask,
         Call::Join,
+        Call::Roster,
+        Call::Submit,
+        Call::Rotate,
         Call::Ping,
     ];
 
@@ -94,6 +106,9 @@ impl Call {
             Call::Figures => "figures",
             Call::Ask => "ask",
             Call::Join => "join",
+            Call::Roster => "roster",
+            Call::Submit => "submit",
+            Call::Rotate => "rotate",
             Call::Ping => "ping",
         }
     }
@@ -107,7 +122,7 @@ impl Call {
     fn request_limit(self) -> usize {
         match self {
             // Entries up to a bound are sent together, then one more of any length.
-            Call::Append | Call::Propose => record::BODY_LIMIT + (2 << 20),
+            Call::Append | Call::Propose | Call::Submit => record::BODY_LIMIT + (2 << 20),
             Call::Snapshot => CHUNK_LIMIT.max(64 << 10),
             Call::Ask => QUESTION_LIMIT,
             Call::Vote
@@ -116,6 +131,8 @@ impl Call {
             | Call::ReadIndex
             | Call::Figures
             | Call::Join
+            | Call::Roster
+            | Call::Rotate
             | Call::Ping => 64 << 10,
         }
     }
@@ -133,6 +150,9 @@ impl Call {
             | Call::ReadIndex
             | Call::Figures
             | Call::Join
+            | Call::Roster
+            | Call::Submit
+            | Call::Rotate
             | Call::Ping => record::BODY_LIMIT + (1 << 20),
         }
     }

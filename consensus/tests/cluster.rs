@@ -16,5 +16,7 @@ mod membership;
 mod snapshots;
 #[path = "cluster/start.rs"]
 mod start;
+#[path = "cluster/strangers.rs"]
+mod strangers;
 #[path = "cluster/writes.rs"]
 mod writes;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guideway_consensus::{Config, Consensus, ProposeError, StoreHealth, Tuning};
+use guideway_consensus::{Config, Consensus, Names, ProposeError, StoreHealth, Tuning};
 use guideway_model::node::{Incarnation, NodeFigures};
 use rustix::mount::{MountFlags, UnmountFlags};
 use tempfile::TempDir;
 
-use fixture::{Cluster, PATIENCE, eventually, facts, init_command, long_write, write, written};
+use fixture::{Cluster, PATIENCE, eventually, facts, init, long_write, write, written};
 
 #[expect(dead_code, reason = "the other target uses the rest")]
 #[path = "cluster/fixture.rs"]
@@ -73,14 +73,13 @@ async fn start(data_dir: &Path) -> Consensus {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let facts = facts("node-1", address);
     if !data_dir.join("identity.json").exists() {
-        guideway_consensus::init(data_dir, init_command(&facts), &facts.peer_address)
-            .await
-            .expect("a cluster");
+        init(data_dir, &facts).await.expect("a cluster");
     }
     let config = Config {
         data_dir: data_dir.to_owned(),
         peer_listen: address,
         facts,
+        names: Names::default(),
         incarnation: Incarnation(1),
         figures: Arc::new(NodeFigures::default),
         answers: Arc::new(|question| Box::pin(async { question })),

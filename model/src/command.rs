@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::meta::{Uid, UnixMillis};
 use crate::node::{BindResult, Incarnation, NodeFacts, NodeId, SocketKey};
 use crate::object::{Object, ObjectKey};
@@ -71,10 +72,42 @@ pub enum Command {
         /// Identity the writer saw; `None` for any.
         uid: Option<Uid>,
     },
-    /// Gives a joining node its number and records what it said.
+    /// Gives a node its number and records what it said. Without a key no member lets it in: nodes join by `Admit`.
     JoinNode {
         /// What the node says of itself.
         node: NodeFacts,
+    },
+    /// Makes a token with which one node can join.
+    CreateJoinToken {
+        /// What it is called.
+        id: String,
+        /// SHA-256 of its secret.
+        secret: Digest,
+        /// From then on it opens nothing.
+        expires: UnixMillis,
+    },
+    /// Forgets such a token.
+    RevokeJoinToken {
+        /// Which.
+        id: String,
+    },
+    /// Gives a joining node that shows a token its number, and records what it said and its key.
+    Admit {
+        /// What the node says of itself.
+        node: NodeFacts,
+        /// SHA-256 of its public key.
+        key: Digest,
+        /// Id of the token.
+        token: String,
+        /// SHA-256 of the secret that was shown.
+        secret: Digest,
+    },
+    /// By which keys a member is known from now on: the one it has, and while it takes a new one that, too.
+    SetNodeKeys {
+        /// Which.
+        node: NodeId,
+        /// SHA-256 of each public key; of more than two, the first two.
+        keys: Vec<Digest>,
     },
     /// A node has started, or is alive again; proposed with its incarnation.
     NodeUp {

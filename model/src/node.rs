@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::meta::UnixMillis;
 
 /// A member's number; given by the cluster at `init` or `join`, never used twice.
@@ -56,6 +57,9 @@ pub struct NodeRecord {
     pub joined: UnixMillis,
     /// When `live` last flipped.
     pub since: UnixMillis,
+    /// SHA-256 of the public keys by which other members know it; without any, none lets it in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Digest>,
     /// Socket groups this node has reported on. A persistent map: one report must not cost a copy of all others.
     #[serde(with = "bind_pairs")]
     pub binds: OrdMap<SocketKey, BindResult>,

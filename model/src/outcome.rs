@@ -52,6 +52,20 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
+/// Why a token opens nothing, as the end of a sentence about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TokenFault {
+    /// There is none of this id, or it has another secret.
+    #[error("is not one of this cluster")]
+    Unknown,
+    /// Its time is over.
+    #[error("has expired")]
+    Expired,
+    /// Another node joined with it, or this one has started since.
+    #[error("has been used")]
+    Used,
+}
+
 /// Why a command changed nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Refusal {
@@ -97,6 +111,13 @@ pub enum Refusal {
     AlreadyInitialised,
     /// A node of this name is a member already; names are how operators tell nodes apart.
     NodeNameTaken(String),
+    /// A token with which a node would join opens nothing.
+    JoinToken {
+        /// Which.
+        id: String,
+        /// Why not.
+        fault: TokenFault,
+    },
     /// The command may not be used yet: some member would not know it.
     LevelTooLow {
         /// The cluster level that has it.

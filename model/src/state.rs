@@ -18,6 +18,7 @@ use crate::status::class;
 mod apply;
 mod batch;
 mod changes;
+mod doors;
 mod drains;
 pub(crate) mod edges;
 mod foresight;
@@ -35,6 +36,7 @@ mod snapshot;
 
 pub use apply::{BUILT_IN_CLASS, CONTROLLER_NAME, DEFAULT_NAMESPACE};
 pub use changes::{Change, ChangeKind, ChangesExpired};
+pub use doors::JoinTokenRecord;
 pub use snapshot::SnapshotDecodeError;
 
 use changes::ChangeRing;
@@ -52,6 +54,7 @@ pub struct State {
     objects: OrdMap<ObjectKey, Object>,
     nodes: OrdMap<NodeId, NodeRecord>,
     next_node: u64,
+    join_tokens: OrdMap<String, JoinTokenRecord>,
     resolved: OrdMap<String, Arc<[IpAddr]>>,
     pools: Pools,
     generations: Generations,

@@ -69,12 +69,16 @@ pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, WireError> {
 }
 
 /// The names of the commands, as the wire has them.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 19] = [
     "InitCluster",
     "Create",
     "Replace",
     "Delete",
     "JoinNode",
+    "CreateJoinToken",
+    "RevokeJoinToken",
+    "Admit",
+    "SetNodeKeys",
     "NodeUp",
     "NodeDown",
     "RemoveNode",
@@ -116,6 +120,7 @@ mod tests {
 
     use super::*;
     use crate::command::{Command, Part};
+    use crate::digest::Digest;
     use crate::fixture::{busy, facts_at, init_cluster_at, key, object, route, service, socket, socket_at};
     use crate::flow::FlowKey;
     use crate::kind::Kind;
@@ -162,6 +167,22 @@ mod tests {
                 uid: Some(Uid("uid".to_owned())),
             },
             Command::JoinNode { node: facts() },
+            Command::CreateJoinToken {
+                id: "t".to_owned(),
+                secret: Digest([1; 32]),
+                expires: UnixMillis(1_700_000_000_000),
+            },
+            Command::RevokeJoinToken { id: "t".to_owned() },
+            Command::Admit {
+                node: facts(),
+                key: Digest([2; 32]),
+                token: "t".to_owned(),
+                secret: Digest([0xab; 32]),
+            },
+            Command::SetNodeKeys {
+                node,
+                keys: vec![Digest([2; 32]), Digest([3; 32])],
+            },
             Command::NodeUp {
                 node,
                 incarnation,

@@ -176,6 +176,7 @@ mod tests {
 
     fn record(binds: &[(SocketKey, BindResult)]) -> NodeRecord {
         NodeRecord {
+            keys: Vec::new(),
             facts: NodeFacts {
                 name: "node-1".to_owned(),
                 peer_address: String::new(),

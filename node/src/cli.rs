@@ -5,14 +5,16 @@ mod exit;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use guideway_identity::JoinToken;
 
 use crate::client::Access;
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
-use crate::identity_folder::ADMIN_KUBECONFIG;
+use crate::membership::ADMIN_KUBECONFIG;
 use crate::{membership, reference, run, sessions, status, tokens};
 use answer::print;
 use exit::Failure;
@@ -49,6 +51,14 @@ enum Command {
     Init(ConfigArg),
     /// Ask a member of a cluster for a place in it
     Join(JoinArgs),
+    /// Make a token with which one node can join; on the machine of a member that runs
+    Invite(InviteArgs),
+    /// The certificate of the node on this machine
+    Certs {
+        /// What to do with it
+        #[command(subcommand)]
+        task: CertsTask,
+    },
     /// Show the nodes of the cluster, and listeners with problems
     Status(StatusArgs),
     /// Show and close live sessions of the whole cluster
@@ -89,9 +99,27 @@ struct RunArgs {
 struct JoinArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// peer.listen of any member
+    /// What `guideway invite` printed on a member
+    #[arg(long, value_name = "TOKEN", env = "GUIDEWAY_JOIN_TOKEN", hide_env_values = true)]
+    token: String,
+    /// peer.listen of any member, to ask it instead of the one that made the token
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
-    member: String,
+    member: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct InviteArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How long the token opens, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=7 * 24 * 60))]
+    minutes: u32,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertsTask {
+    /// Give the node another key and certificate, without ending a connection
+    Rotate(ConfigArg),
 }
 
 /// Whom to ask.
@@ -182,8 +210,21 @@ async fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Join(args) => {
             let config = load(&args.config.config)?;
-            let node = membership::join(&config, &args.member).await?;
+            let token = JoinToken::parse(&args.token).map_err(Failure::Token)?;
+            let node = membership::join(&config, &token, args.member.as_deref()).await?;
             print(&answer::joined(&config, &args.config.config, node))
+        }
+        Command::Invite(args) => {
+            let life = Duration::from_secs(u64::from(args.minutes) * 60);
+            let token = membership::invite(&load(&args.config.config)?, life).await?;
+            print(&answer::invited(&token, args.minutes))
+        }
+        Command::Certs {
+            task: CertsTask::Rotate(args),
+        } => {
+            let beside = membership::beside(&load(&args.config)?)?;
+            let key = beside.rotate().await?;
+            print(&answer::rotated(beside.node(), key))
         }
         Command::Status(args) => {
             let report = status::fetch(access(&args.server)?).await?;

@@ -27,8 +27,10 @@ pub struct Config {
     pub name: String,
     /// Folder of the replicated store.
     pub data_dir: PathBuf,
-    /// Where the transport between nodes listens; a loopback address.
+    /// Where the transport between nodes listens, and where other nodes reach it.
     pub peer_listen: SocketAddr,
+    /// How long certificates that this node signs are good for.
+    pub certificate_life: Duration,
     /// Where the REST API listens.
     pub api_listen: SocketAddr,
     /// Whether it is served without TLS; only on a loopback address.
@@ -209,7 +211,8 @@ impl Config {
 fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let name = reader.read(&keys::NAME, value::node_name);
     let data_dir = reader.read(&keys::DATA_DIR, value::absolute_path);
-    let peer_listen = reader.read(&keys::PEER_LISTEN, value::loopback);
+    let peer_listen = reader.read(&keys::PEER_LISTEN, value::reachable);
+    let certificate_life = reader.read(&keys::PEER_CERTIFICATE_LIFE, value::certificate_life);
     let api_listen = reader.read(&keys::API_LISTEN, value::listen);
     let api_plain_http = reader.read(&keys::API_PLAIN_HTTP, value::boolean);
     let metrics_listen = reader.read(&keys::METRICS_LISTEN, value::loopback);
@@ -227,6 +230,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         name: name?,
         data_dir: data_dir?,
         peer_listen: peer_listen?,
+        certificate_life: certificate_life?,
         api_listen: api_listen?,
         api_plain_http: api_plain_http?,
         audit: audit?,

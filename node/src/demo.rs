@@ -22,11 +22,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use guideway_consensus::InviteError;
 
 use crate::client::{AccessError, RequestError};
 use crate::config::LoadError;
-use crate::identity_folder::IdentityError;
-use crate::membership::{InitError, JoinError};
+use crate::membership::{AdminError, InitError, JoinError};
 use crate::signals::Stop;
 use child::Children;
 use endpoints::Endpoints;
@@ -103,12 +103,15 @@ pub(crate) enum DemoError {
     /// The first node's store.
     #[error(transparent)]
     Init(#[from] InitError),
-    /// Certificates of the cluster.
+    /// The administrator's certificate.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Admin(#[from] AdminError),
     /// The kubeconfig that the demo wrote.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// A token for a further node.
+    #[error(transparent)]
+    Invite(#[from] InviteError),
     /// A further node's place.
     #[error("{node}: {source}")]
     Join {

@@ -1,5 +1,6 @@
 //! What this node says of itself to the cluster.
 
+use guideway_consensus::Names;
 use guideway_model::State;
 use guideway_model::node::NodeFacts;
 
@@ -7,6 +8,15 @@ use crate::config::Config;
 
 /// Version of this binary.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What this node's certificate names: the addresses by which it is reached.
+pub(crate) fn names(config: &Config) -> Names {
+    let listens = [config.peer_listen.ip(), config.api_listen.ip()];
+    Names {
+        dns: Vec::new(),
+        ips: listens.into_iter().chain(config.data.address).collect(),
+    }
+}
 
 pub(crate) fn facts(config: &Config) -> NodeFacts {
     NodeFacts {

@@ -18,7 +18,6 @@ mod drains;
 mod exporter;
 mod facts;
 mod guardian;
-mod identity_folder;
 mod leader;
 mod logging;
 mod membership;

@@ -1,17 +1,21 @@
-//! How this node gets its place: `init` makes a cluster, `join` asks for a place in one.
+//! How this node gets its place: `init` makes a cluster, `join` asks for a place in one, with a token that `invite` made.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use guideway_consensus as consensus;
+use guideway_consensus::{self as consensus, Beside, BesideError, Founding, InviteError, Joining};
+use guideway_identity::{AuthorityError, JoinToken, KubeconfigServer, MASTERS, UserSubject, Validity, kubeconfig};
 use guideway_model::meta::Uid;
 use guideway_model::{Command, NodeId, Refusal};
 use rustix::rand::{GetRandomFlags, getrandom};
+use rustls_pki_types::UnixTime;
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::facts;
-use crate::identity_folder::{self, IdentityError};
 
 /// Why no cluster was made.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +23,31 @@ pub(crate) enum InitError {
     /// The folder or the store in it.
     #[error(transparent)]
     Store(#[from] consensus::InitError),
-    /// Its authority and certificates.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
     /// The system gave no random bytes for the cluster's hash seed.
     #[error("no random bytes for the cluster's secret seed: {0}")]
     Random(io::Error),
+    /// The administrator's kubeconfig could not be made.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+/// Why there is no kubeconfig for the administrator.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    /// The authority cannot be read.
+    #[error(transparent)]
+    Credentials(#[from] consensus::CredentialsError),
+    /// The certificate cannot be signed.
+    #[error("the administrator's certificate cannot be signed: {0}")]
+    Sign(#[from] AuthorityError),
+    /// The file cannot be written.
+    #[error("{path:?}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Why this node has no place in the cluster.
@@ -58,28 +81,109 @@ pub(crate) enum JoinError {
         /// Why it failed.
         problem: String,
     },
+    /// The token does not open.
+    #[error("{0}")]
+    Token(String),
+    /// The node has its place, and its administrator has no kubeconfig.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
+
+/// Name of the administrator's kubeconfig in the data folder.
+pub(crate) const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
+
+/// How long the administrator's certificate is good for. It is not renewed by itself: any member's machine can make
+/// another.
+const ADMIN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Creates a cluster in `data_dir`, with this node as its first.
 pub(crate) async fn init(config: &Config) -> Result<NodeId, InitError> {
     let mut hash_seed = [0; 16];
     getrandom(&mut hash_seed, GetRandomFlags::empty()).map_err(|errno| InitError::Random(errno.into()))?;
-    let cluster = uid();
     let command = Command::InitCluster {
-        cluster: cluster.clone(),
+        cluster: uid(),
         hash_seed,
         uids: [uid(), uid()],
         node: facts::facts(config),
     };
-    let node = consensus::init(&config.data_dir, command, &config.peer_listen.to_string()).await?;
-    identity_folder::found(config, &cluster.0)?;
+    let founding = Founding {
+        peer_address: config.peer_listen.to_string(),
+        names: facts::names(config),
+        certificate_life: config.certificate_life,
+    };
+    let node = consensus::init(&config.data_dir, command, founding).await?;
+    write_admin(config)?;
     Ok(node)
 }
 
-/// Asks `member`, a peer address, for a place and writes it to `data_dir`.
-pub(crate) async fn join(config: &Config, member: &str) -> Result<NodeId, JoinError> {
-    let joined = consensus::join(&config.data_dir, member, facts::facts(config)).await;
-    joined.map_err(|error| join_error(config, member, error))
+/// Makes a token with which one node can join within `life`, through the node that runs with this configuration.
+pub(crate) async fn invite(config: &Config, life: Duration) -> Result<JoinToken, InviteError> {
+    let address = config.peer_listen.to_string();
+    beside(config)?.invite(&address, life).await
+}
+
+/// The node that runs with this configuration.
+pub(crate) fn beside(config: &Config) -> Result<Beside, BesideError> {
+    Beside::new(&config.data_dir, config.peer_listen)
+}
+
+/// Asks `member`, a peer address, or else those in the token, for a place and writes it to the data folder.
+pub(crate) async fn join(config: &Config, token: &JoinToken, member: Option<&str>) -> Result<NodeId, JoinError> {
+    let joining = Joining {
+        token: token.clone(),
+        member: member.map(str::to_owned),
+        facts: facts::facts(config),
+        names: facts::names(config),
+    };
+    let joined = consensus::join(&config.data_dir, joining).await;
+    let asked = member.map_or_else(|| token.members().join(", "), str::to_owned);
+    let node = joined.map_err(|error| join_error(config, &asked, error))?;
+    write_admin(config)?;
+    Ok(node)
+}
+
+/// Writes a kubeconfig with which whoever can read it may do everything: the owner of the data folder, who has the
+/// authority's key anyway.
+fn write_admin(config: &Config) -> Result<(), AdminError> {
+    let server = KubeconfigServer {
+        name: config.name.clone(),
+        url: config.api_url(),
+    };
+    let text = administrator(&config.data_dir, &[server])?;
+    write_private(&config.data_dir.join(ADMIN_KUBECONFIG), &text)
+}
+
+/// A kubeconfig with a context for each server, for a new administrator of the cluster whose member has this data folder.
+pub(crate) fn administrator(data_dir: &Path, servers: &[KubeconfigServer]) -> Result<String, AdminError> {
+    let authority = consensus::authority(data_dir)?;
+    let admin = UserSubject {
+        user: "admin".to_owned(),
+        groups: vec![MASTERS.to_owned()],
+    };
+    let (certificate, key) = authority.issue_user(&admin, Validity::starting(UnixTime::now(), ADMIN_LIFE))?;
+    Ok(kubeconfig(
+        servers,
+        "admin",
+        authority.certificate_pem(),
+        &certificate,
+        &key,
+    ))
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), AdminError> {
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        // One that was there may have another mode.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| AdminError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn join_error(config: &Config, member: &str, error: consensus::JoinError) -> JoinError {
@@ -90,6 +194,11 @@ fn join_error(config: &Config, member: &str, error: consensus::JoinError) -> Joi
             path: path.clone(),
             problem: error.to_string(),
         },
+        Cause::Credentials(_) => JoinError::Folder {
+            path: config.data_dir.clone(),
+            problem: error.to_string(),
+        },
+        Cause::Token { .. } | Cause::NoMember => JoinError::Token(error.to_string()),
         Cause::Refused(refusal) => match *refusal {
             Refusal::NodeNameTaken(name) => JoinError::NameTaken { member, name },
             other => JoinError::Member {

@@ -25,7 +25,6 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::exporter::ExporterError;
-use crate::identity_folder::IdentityError;
 use crate::readiness::Readiness;
 pub(crate) use slot::Slot;
 
@@ -61,9 +60,6 @@ pub enum StartError {
     /// Data plane.
     #[error(transparent)]
     DataPlane(#[from] guideway_dataplane::StartError),
-    /// Who this node is.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
     /// The certificates that the API is served with.
     #[error("the API cannot be served with TLS: {0}")]
     Tls(#[from] guideway_api::ServerTlsError),

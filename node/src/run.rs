@@ -93,7 +93,7 @@ fn announce(config: &Config) {
         peer = %config.peer_listen,
         api = %config.api_listen,
         metrics = %config.metrics_listen,
-        "these have neither TLS nor login and listen on loopback only"
+        "peers need a certificate of this cluster; the API and metrics have neither TLS nor login and listen on loopback only"
     );
 }
 

@@ -1,6 +1,7 @@
 //! The calling side: a connection per peer, made when it is needed and again, with back-off, when it is lost.
 //!
-//! Who lives here: one task per connection, which drives it and ends with it. Dropping [`Peers`] ends them all.
+//! Who lives here: one task per attempt to connect, and one per connection, which drives it and ends with it. Dropping
+//! [`Peers`] ends them all.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,15 +15,18 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::AlertDescription;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
-use super::{CONNECTION_WINDOW, Call, HEADER_CLUSTER, HEADER_TO, KEEP_ALIVE, STREAM_WINDOW, channel};
+use super::channel::DialError;
+use super::{CONNECTION_WINDOW, Call, Dialer, HEADER_CLUSTER, HEADER_TO, KEEP_ALIVE, STREAM_WINDOW, channel};
 use crate::metrics;
+use crate::trust::{Caller, Trust};
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long connecting may take, handshake included. A call that has less patience leaves the attempt to the next one.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// First and longest pause after a failed attempt to connect; calls in it fail at once.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 /// Addresses that are remembered; more than members can have. When there are so many, all are forgotten.
@@ -34,6 +38,8 @@ pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 /// The other nodes.
 pub(crate) struct Peers {
     cluster: String,
+    /// `None` where no one is called: in a cluster that is being made.
+    dialer: Option<Dialer>,
     links: Mutex<BTreeMap<String, Arc<Link>>>,
 }
 
@@ -43,6 +49,14 @@ pub(crate) enum CallError {
     /// The peer never saw the call.
     #[error("{address} cannot be reached: {problem}")]
     NotSent { address: String, problem: String },
+    /// The peer, or who answers in its stead, does not let this node in, or is not let in by it.
+    #[error("{address}: {problem}")]
+    ShutOut {
+        address: String,
+        problem: String,
+        /// What a peer said that does not let this node in.
+        alert: Option<AlertDescription>,
+    },
     /// The peer said that it did not do it.
     #[error("{address} answered {status}: {problem}")]
     Refused {
@@ -62,7 +76,7 @@ impl CallError {
     /// Whether the peer has certainly not done what it was asked.
     pub(crate) fn certainly_not_done(&self) -> bool {
         match self {
-            CallError::NotSent { .. } | CallError::Refused { .. } => true,
+            CallError::NotSent { .. } | CallError::ShutOut { .. } | CallError::Refused { .. } => true,
             CallError::TimedOut { .. } | CallError::Lost { .. } => false,
         }
     }
@@ -70,6 +84,7 @@ impl CallError {
     fn kind(&self) -> &'static str {
         match self {
             CallError::NotSent { .. } => "not_sent",
+            CallError::ShutOut { .. } => "shut_out",
             CallError::Refused { .. } => "refused",
             CallError::TimedOut { .. } => "timed_out",
             CallError::Lost { .. } => "lost",
@@ -88,9 +103,10 @@ pub(crate) struct Target {
 
 impl Peers {
     /// No connections yet. `cluster` is the identity of the cluster; empty for a node that has no place in one.
-    pub(crate) fn new(cluster: String) -> Peers {
+    pub(crate) fn new(cluster: String, dialer: Option<Dialer>) -> Peers {
         Peers {
             cluster,
+            dialer,
             links: Mutex::default(),
         }
     }
@@ -195,7 +211,10 @@ impl Peers {
             request = request.header(HEADER_TO, node).header(HEADER_CLUSTER, &self.cluster);
         }
         let request = request.body(body).map_err(|error| not_sent(error.to_string()))?;
-        let mut sender = link.sender().await.map_err(not_sent)?;
+        let mut sender = link
+            .sender(target.node)
+            .await
+            .map_err(|problem| problem.of_call(address()))?;
         sender.ready().await.map_err(|error| not_sent(error.to_string()))?;
         *sent = true;
         let answer = sender.try_send_request(request).await.map_err(|mut error| {
@@ -215,6 +234,17 @@ impl Peers {
         Ok(body)
     }
 
+    /// Ends connections to those that are no members any more.
+    pub(crate) async fn leave_strangers(&self, trust: &Trust) {
+        let links: Vec<Arc<Link>> = {
+            let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.values().cloned().collect()
+        };
+        for link in links {
+            link.leave_stranger(trust).await;
+        }
+    }
+
     fn link(&self, address: &str) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if links.len() >= LINKS && !links.contains_key(address) {
@@ -225,6 +255,7 @@ impl Peers {
             .or_insert_with(|| {
                 Arc::new(Link {
                     address: address.to_owned(),
+                    dialer: self.dialer.clone(),
                     state: tokio::sync::Mutex::default(),
                 })
             })
@@ -255,46 +286,133 @@ async fn read_answer(answer: Response<Incoming>, limit: usize) -> Result<Bytes, 
 /// The connection to one address.
 struct Link {
     address: String,
+    dialer: Option<Dialer>,
     state: tokio::sync::Mutex<LinkState>,
 }
 
 #[derive(Default)]
 struct LinkState {
-    sender: Option<SendRequest<RequestBody>>,
-    driver: Option<AbortHandle>,
+    connected: Option<Connected>,
+    /// An attempt under way; it goes on when the call that began it is given up.
+    attempt: Option<JoinHandle<Result<Connected, Problem>>>,
     pause: Option<Pause>,
+}
+
+/// A connection.
+struct Connected {
+    sender: SendRequest<RequestBody>,
+    driver: AbortHandle,
+    peer: Caller,
 }
 
 /// After an attempt that failed.
 struct Pause {
     until: Instant,
     length: Duration,
-    problem: String,
+    problem: Problem,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+struct Problem {
+    text: String,
+    shut_out: bool,
+    alert: Option<AlertDescription>,
+}
+
+impl Problem {
+    fn new(text: String) -> Problem {
+        Problem {
+            text,
+            shut_out: false,
+            alert: None,
+        }
+    }
+
+    fn of_call(self, address: String) -> CallError {
+        let (problem, alert) = (self.text, self.alert);
+        if self.shut_out {
+            CallError::ShutOut {
+                address,
+                problem,
+                alert,
+            }
+        } else {
+            CallError::NotSent { address, problem }
+        }
+    }
+}
+
+impl From<DialError> for Problem {
+    fn from(error: DialError) -> Problem {
+        Problem {
+            text: error.to_string(),
+            shut_out: !matches!(error, DialError::Io(_)),
+            alert: match error {
+                DialError::ShutOut(alert) => Some(alert),
+                DialError::Io(_) | DialError::Stranger(_) => None,
+            },
+        }
+    }
 }
 
 impl Link {
-    async fn sender(&self) -> Result<SendRequest<RequestBody>, String> {
+    /// A way to call the node at this address, which must be `wanted` if that is given.
+    async fn sender(&self, wanted: Option<u64>) -> Result<SendRequest<RequestBody>, Problem> {
         let mut state = self.state.lock().await;
-        if let Some(sender) = state.sender.as_ref().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
+        if state
+            .connected
+            .as_ref()
+            .is_none_or(|connected| connected.sender.is_closed())
+        {
+            state.connected = None;
+            self.connect(&mut state).await?;
         }
-        if let Some(pause) = state.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
-            return Err(pause.problem.clone());
+        let connected = state
+            .connected
+            .as_ref()
+            .ok_or_else(|| Problem::new("not connected".to_owned()))?;
+        match &connected.peer {
+            Caller::Member(peer) if wanted.is_none_or(|wanted| wanted == peer.number) => Ok(connected.sender.clone()),
+            other => Err(Problem::new(format!("{other:?} answers there"))),
         }
-        state.sender = None;
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await;
-        match connected.unwrap_or_else(|_| Err(format!("no connection within {CONNECT_TIMEOUT:?}"))) {
-            Ok((sender, driver)) => {
+    }
+
+    async fn connect(&self, state: &mut LinkState) -> Result<(), Problem> {
+        if state.attempt.is_none() {
+            if let Some(pause) = state.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
+                return Err(pause.problem.clone());
+            }
+            let dialer = self.dialer.clone();
+            let dialer = dialer.ok_or_else(|| Problem::new("no one is called yet".to_owned()))?;
+            state.attempt = Some(tokio::spawn(attempt(self.address.clone(), dialer)));
+        }
+        let Some(attempt) = &mut state.attempt else {
+            return Ok(());
+        };
+        let connected = attempt.await;
+        state.attempt = None;
+        match connected.unwrap_or_else(|error| Err(Problem::new(error.to_string()))) {
+            Ok(connected) => {
                 metrics::peer_connection("made");
-                if let Some(old) = state.driver.replace(driver) {
-                    old.abort();
-                }
                 state.pause = None;
-                state.sender = Some(sender.clone());
-                Ok(sender)
+                state.connected = Some(connected);
+                Ok(())
             }
             Err(problem) => {
                 metrics::peer_connection("failed");
+                // Once, not at every attempt.
+                let known = state
+                    .pause
+                    .as_ref()
+                    .is_some_and(|pause| pause.problem.text == problem.text);
+                if problem.shut_out && !known {
+                    tracing::warn!(
+                        address = self.address,
+                        problem = problem.text,
+                        "no connection with a member"
+                    );
+                }
                 let length = match &state.pause {
                     Some(pause) => (pause.length * 2).min(BACKOFF[1]),
                     None => BACKOFF[0],
@@ -309,10 +427,20 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> Result<(SendRequest<RequestBody>, AbortHandle), String> {
-        let channel = channel::connect(&self.address)
-            .await
-            .map_err(|error| error.to_string())?;
+    async fn leave_stranger(&self, trust: &Trust) {
+        let mut state = self.state.lock().await;
+        let connected = state.connected.as_ref();
+        if let Some(Err(stranger)) = connected.map(|connected| trust.judge_again(&connected.peer)) {
+            tracing::info!(address = self.address, %stranger, "a connection is ended");
+            state.connected = None;
+        }
+    }
+}
+
+/// Connects, within [`CONNECT_TIMEOUT`].
+async fn attempt(address: String, dialer: Dialer) -> Result<Connected, Problem> {
+    let connect = async {
+        let (channel, peer) = channel::connect(&address, &dialer).await?;
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -321,22 +449,34 @@ impl Link {
             .keep_alive_timeout(KEEP_ALIVE)
             .handshake(channel)
             .await
-            .map_err(|error| error.to_string())?;
-        let address = self.address.clone();
+            .map_err(|error| Problem::new(error.to_string()))?;
+        let address = address.clone();
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(address, %error, "a connection to a peer ended");
             }
         });
-        Ok((sender, driver.abort_handle()))
+        Ok(Connected {
+            sender,
+            driver: driver.abort_handle(),
+            peer,
+        })
+    };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
+    connected.unwrap_or_else(|_| Err(Problem::new(format!("no connection within {CONNECT_TIMEOUT:?}"))))
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        // Whoever waits for an answer holds the link; with no one left, nothing is lost.
+        self.driver.abort();
     }
 }
 
 impl Drop for LinkState {
     fn drop(&mut self) {
-        // Whoever waits for an answer holds the link; with no one left, nothing is lost.
-        if let Some(driver) = self.driver.take() {
-            driver.abort();
+        if let Some(attempt) = self.attempt.take() {
+            attempt.abort();
         }
     }
 }

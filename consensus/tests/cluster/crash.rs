@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
 
-use guideway_consensus::{Config, Consensus, Tuning};
+use guideway_consensus::{Config, Consensus, Names, Tuning};
 use guideway_model::node::{Incarnation, NodeFigures};
 
-use crate::fixture::{PATIENCE, facts, init_command, write, written};
+use crate::fixture::{PATIENCE, facts, init, write, written};
 
 /// Tells the process where its data are.
 const DATA_DIR: &str = "GUIDEWAY_TEST_DATA_DIR";
@@ -27,6 +27,7 @@ async fn start(data_dir: &Path, tuning: Tuning) -> Consensus {
         data_dir: data_dir.to_owned(),
         peer_listen: address,
         facts: facts("node-1", address),
+        names: Names::default(),
         incarnation: Incarnation(u64::from(std::process::id())),
         figures: Arc::new(NodeFigures::default),
         answers: Arc::new(|question| Box::pin(async { question })),
@@ -82,9 +83,7 @@ async fn writing_process() {
 
 async fn initialise(data_dir: &Path) {
     let facts = facts("node-1", SocketAddr::from(([127, 0, 0, 1], 0)));
-    guideway_consensus::init(data_dir, init_command(&facts), &facts.peer_address)
-        .await
-        .expect("a cluster");
+    init(data_dir, &facts).await.expect("a cluster");
 }
 
 fn spawn(data_dir: &Path, round: usize) -> Child {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use guideway_consensus::{Config, Consensus, StartError, Tuning};
+use guideway_consensus::{Config, Consensus, Founding, InitError, Joining, Names, StartError, Tuning};
+use guideway_identity::JoinToken;
 use guideway_model::command::Command;
 use guideway_model::meta::{ObjectMeta, Uid};
 use guideway_model::node::{Incarnation, NodeFacts, NodeFigures};
@@ -57,6 +58,7 @@ impl Member {
             data_dir: self.data_dir.clone(),
             peer_listen: self.facts.peer_address.parse().expect("an address"),
             facts: self.facts.clone(),
+            names: Names::default(),
             incarnation: Incarnation(STARTS.fetch_add(1, Ordering::Relaxed)),
             figures: Arc::new(|| NodeFigures {
                 sessions: 7,
@@ -95,6 +97,12 @@ impl Member {
         node.shutdown().await;
     }
 
+    /// A token with which a node joins by asking this one.
+    pub(crate) async fn token(&self) -> JoinToken {
+        let token = self.node().invite(&self.facts.peer_address, PATIENCE).await;
+        token.expect("a token")
+    }
+
     pub(crate) fn state(&self) -> Arc<State> {
         self.node().watch().borrow().state.clone()
     }
@@ -130,9 +138,7 @@ impl Cluster {
 
     async fn make(&mut self) {
         let (facts, data_dir) = self.next_member();
-        let id = guideway_consensus::init(&data_dir, init_command(&facts), &facts.peer_address)
-            .await
-            .expect("a cluster");
+        let id = init(&data_dir, &facts).await.expect("a cluster");
         self.members.push(self.member(id, facts, data_dir));
         self.members[0].start().await;
     }
@@ -152,9 +158,8 @@ impl Cluster {
             .iter()
             .find(|member| member.is_running())
             .expect("one runs");
-        let id = guideway_consensus::join(&data_dir, &asked.facts.peer_address, facts.clone())
-            .await
-            .expect("a place");
+        let joining = joining(asked.token().await, facts.clone());
+        let id = guideway_consensus::join(&data_dir, joining).await.expect("a place");
         self.members.push(self.member(id, facts, data_dir));
         self.members.last_mut().expect("just added").start().await;
         id
@@ -299,6 +304,28 @@ pub(crate) fn facts(name: &str, peer_address: SocketAddr) -> NodeFacts {
         data_address: None,
         version: "0.0.0".to_owned(),
         level: 1,
+    }
+}
+
+/// Makes a cluster.
+pub(crate) async fn init(data_dir: &Path, facts: &NodeFacts) -> Result<NodeId, InitError> {
+    guideway_consensus::init(data_dir, init_command(facts), founding(&facts.peer_address)).await
+}
+
+pub(crate) fn founding(peer_address: &str) -> Founding {
+    Founding {
+        peer_address: peer_address.to_owned(),
+        names: Names::default(),
+        certificate_life: Tuning::default().certificate_life,
+    }
+}
+
+pub(crate) fn joining(token: JoinToken, facts: NodeFacts) -> Joining {
+    Joining {
+        token,
+        member: None,
+        facts,
+        names: Names::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use guideway_consensus::{MembershipError, Tuning};
 use guideway_model::node::Role;
 use guideway_model::{NodeId, Refusal};
 
-use crate::fixture::{Cluster, eventually, facts, free_port, write, written};
+use crate::fixture::{Cluster, eventually, facts, free_port, joining, write, written};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_joins_becomes_a_voter_and_one_that_is_removed_leaves() {
@@ -131,21 +131,22 @@ async fn the_last_voter_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn joining_twice_before_the_first_start_gives_one_place() {
     let cluster = Cluster::start(1, Tuning::default()).await;
-    let member = cluster.members[0].facts.peer_address.clone();
+    let token = cluster.members[0].token().await;
     let folder = tempfile::tempdir().expect("a folder");
     let ip = "127.0.0.1".parse().expect("an address");
-    let joining = facts("late", (ip, free_port(ip)).into());
-    let first = guideway_consensus::join(folder.path(), &member, joining.clone())
+    let late = facts("late", (ip, free_port(ip)).into());
+    let first = guideway_consensus::join(folder.path(), joining(token.clone(), late.clone()))
         .await
         .expect("a place");
-    let second = guideway_consensus::join(folder.path(), &member, joining)
+    let second = guideway_consensus::join(folder.path(), joining(token, late))
         .await
         .expect("the same place");
     assert_eq!((first, second), (NodeId(2), NodeId(2)));
 
     let elsewhere = tempfile::tempdir().expect("a folder");
     let taken = facts("node-1", (ip, free_port(ip)).into());
-    let refused = guideway_consensus::join(elsewhere.path(), &member, taken)
+    let taken = joining(cluster.members[0].token().await, taken);
+    let refused = guideway_consensus::join(elsewhere.path(), taken)
         .await
         .expect_err("the name is taken");
     match refused {
@@ -159,13 +160,13 @@ async fn joining_twice_before_the_first_start_gives_one_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_learner_that_never_starts_holds_nothing_up() {
     let cluster = Cluster::start(1, Tuning::default()).await;
-    let member = cluster.members[0].facts.peer_address.clone();
     let folder = tempfile::tempdir().expect("a folder");
     let ip = "127.0.0.1".parse().expect("an address");
-    let joining = facts("late", (ip, free_port(ip)).into());
-    guideway_consensus::join(folder.path(), &member, joining)
-        .await
-        .expect("a place");
+    let late = joining(
+        cluster.members[0].token().await,
+        facts("late", (ip, free_port(ip)).into()),
+    );
+    guideway_consensus::join(folder.path(), late).await.expect("a place");
     eventually("it is a learner", || async {
         cluster.members[0].node().status().learners == [NodeId(2)]
     })

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
-use guideway_consensus::{Config, Consensus, ProposeError, ReadError, Tuning};
+use guideway_consensus::{Config, Consensus, Names, ProposeError, ReadError, Tuning};
 use guideway_model::Outcome;
 use guideway_model::node::{Incarnation, NodeFigures};
 use guideway_model::state::Applied;
 
-use crate::fixture::{Cluster, PATIENCE, answers, eventually, facts, init_command, long_write, write, written};
+use crate::fixture::{Cluster, PATIENCE, answers, eventually, facts, init, long_write, write, written};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_through_any_node_is_read_through_any_other() {
@@ -139,9 +139,7 @@ fn cluster_id(position: usize) -> guideway_model::NodeId {
 async fn a_write_is_applied_while_somebody_asks_for_figures() {
     let folder = tempfile::tempdir().expect("a folder");
     let facts = facts("node-1", ([127, 0, 0, 1], 0).into());
-    let id = guideway_consensus::init(folder.path(), init_command(&facts), "127.0.0.1:1")
-        .await
-        .expect("made");
+    let id = init(folder.path(), &facts).await.expect("made");
     // The first question for figures is answered when the write is done, or when it has waited too long for that.
     let (begun, has_begun) = sync_channel(1);
     let (done, is_done) = sync_channel::<()>(1);
@@ -152,6 +150,7 @@ async fn a_write_is_applied_while_somebody_asks_for_figures() {
         data_dir: folder.path().to_owned(),
         peer_listen: ([127, 0, 0, 1], 0).into(),
         facts,
+        names: Names::default(),
         incarnation: Incarnation(1),
         figures: Arc::new(move || {
             if let Some(is_done) = is_done.lock().expect("whole").take() {
@@ -178,7 +177,7 @@ async fn a_write_is_applied_while_somebody_asks_for_figures() {
         .expect("no panic")
         .expect("figures are asked for");
     node.propose(write("key", 7)).await.expect("committed");
-    drop(done.send(()));
+    done.send(()).expect("somebody waits");
     assert_eq!(asking.await.expect("no panic").len(), 1);
     assert!(
         !waited_in_vain.load(Ordering::Relaxed),

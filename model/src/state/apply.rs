@@ -92,6 +92,17 @@ impl State {
                 events.members = true;
                 Ok(Effect::Member(id))
             }
+            Command::CreateJoinToken { id, secret, expires } => {
+                self.create_join_token(id, secret, expires).map(|()| Effect::Nothing)
+            }
+            Command::RevokeJoinToken { id } => self.revoke_join_token(&id).map(|()| Effect::Nothing),
+            Command::Admit {
+                node,
+                key,
+                token,
+                secret,
+            } => self.admit(node, key, token, &secret, events).map(Effect::Member),
+            Command::SetNodeKeys { node, keys } => self.set_node_keys(node, keys).map(|()| Effect::Nothing),
             Command::NodeUp {
                 node,
                 incarnation,

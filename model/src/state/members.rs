@@ -63,6 +63,7 @@ impl State {
             live: false,
             joined: self.time,
             since: self.time,
+            keys: Vec::new(),
             binds: OrdMap::new(),
         };
         self.nodes.insert(id, record);

@@ -1,6 +1,6 @@
 //! The state as records for a snapshot, and back.
 //!
-//! Records come in this order: header, nodes, binds, resolved names, objects in key order, generations, pools, pins.
+//! Records come in this order: header, nodes, binds, tokens to join with, resolved names, objects in key order, generations, pools, pins.
 //! Each is JSON behind one byte that says whether the next record goes on with it, so that no record passes
 //! [`RECORD_BYTES`].
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::changes::ChangeRing;
-use super::{Cluster, State};
+use super::{Cluster, JoinTokenRecord, State};
 use crate::meta::{Uid, UnixMillis};
 use crate::node::{BindResult, NodeId, NodeRecord, SocketKey};
 use crate::object::Object;
@@ -43,6 +43,10 @@ enum Record {
         node: NodeId,
         binds: Vec<(SocketKey, BindResult)>,
     },
+    JoinToken {
+        id: String,
+        record: JoinTokenRecord,
+    },
     Resolved(Vec<(String, Vec<IpAddr>)>),
     Object(Object),
     Phases(phases::PhasesRecord),
@@ -62,10 +66,17 @@ struct Header {
     next_node: u64,
     /// How many of each follow: a snapshot that was cut short is noticed.
     nodes: usize,
+    #[serde(default, skip_serializing_if = "is_none")]
+    join_tokens: usize,
     resolved: usize,
     objects: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     phases: Option<phases::Counts>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A snapshot that cannot be read.
@@ -92,6 +103,7 @@ impl State {
             seed: self.cluster.as_ref().map(|cluster| cluster.seed),
             next_node: self.next_node,
             nodes: self.nodes.len(),
+            join_tokens: self.join_tokens.len(),
             resolved: self.resolved.len(),
             objects: self.objects.len(),
             phases,
@@ -101,6 +113,8 @@ impl State {
             .clone()
             .into_iter()
             .flat_map(|(id, record)| node_records(id, record));
+        let tokens = self.join_tokens.clone().into_iter();
+        let tokens = tokens.map(|(id, record)| Record::JoinToken { id, record });
         let resolved = self.resolved.clone();
         let names: Vec<(String, Vec<IpAddr>)> = resolved
             .into_iter()
@@ -117,6 +131,7 @@ impl State {
             .map(|(_, object)| Record::Object(object));
         std::iter::once(Record::Header(header))
             .chain(nodes)
+            .chain(tokens)
             .chain(names)
             .chain(objects)
             .chain(phases::records(self))
@@ -214,6 +229,9 @@ impl Reader {
                 let record = record.ok_or_else(|| format!("binds of node {node}, which is not in the snapshot"))?;
                 record.binds.extend(binds);
             }
+            Record::JoinToken { id, record } => {
+                self.state.join_tokens.insert(id, record);
+            }
             Record::Resolved(names) => {
                 let names = names.into_iter().map(|(name, addresses)| (name, Arc::from(addresses)));
                 self.state.resolved.extend(names);
@@ -236,6 +254,7 @@ impl Reader {
         let mut state = self.state;
         for (what, announced, found) in [
             ("nodes", header.nodes, state.nodes.len()),
+            ("tokens to join with", header.join_tokens, state.join_tokens.len()),
             ("resolved names", header.resolved, state.resolved.len()),
             ("objects", header.objects, state.objects.len()),
         ] {

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use guideway_identity::{Digest, JoinToken};
 use guideway_model::NodeId;
 
 use super::exit::Failure;
 use crate::config::Config;
-use crate::identity_folder::ADMIN_KUBECONFIG;
-use crate::shell;
+use crate::{membership, shell};
 
 /// Writes to standard output. A reader that went away wants no more; that is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -24,14 +24,27 @@ pub(super) fn initialised(config: &Config, file: &Path, node: NodeId) -> String 
     format!(
         "A new cluster is in {dir}; {name} is node {node}, its first.\n\
          Start it:    guideway run --config {file}\n\
-         Manage it:   export KUBECONFIG={kubeconfig}\n\
-         Add a node:  guideway join --member {peer} --config FILE_OF_THE_OTHER_NODE\n",
+         Add a node:  guideway invite --config {file}, on this machine, prints how\n\
+         Be admin:    export KUBECONFIG={admin}\n",
         dir = config.data_dir.display(),
         name = config.name,
         file = shell::word(&file.display().to_string()),
-        kubeconfig = shell::word(&config.data_dir.join(ADMIN_KUBECONFIG).display().to_string()),
-        peer = config.peer_listen,
+        admin = shell::word(&config.data_dir.join(membership::ADMIN_KUBECONFIG).display().to_string()),
     )
+}
+
+/// The token is the only line on standard output that is not a comment, so that a script can take it.
+pub(super) fn invited(token: &JoinToken, minutes: u32) -> String {
+    format!(
+        "# One node can join with this within {minutes} minutes. On its machine, with its configuration:\n\
+         #   guideway join --config FILE --token TOKEN\n\
+         {}\n",
+        token.text()
+    )
+}
+
+pub(super) fn rotated(node: NodeId, key: Digest) -> String {
+    format!("node {node} has another key: {key}\n")
 }
 
 pub(super) fn joined(config: &Config, file: &Path, node: NodeId) -> String {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use guideway_consensus::StartError as ConsensusStartError;
+use guideway_consensus::{BesideError, InviteError, StartError as ConsensusStartError};
+use guideway_identity::TokenError;
 
 use crate::client::AccessError;
 use crate::config::LoadError;
@@ -39,6 +40,12 @@ pub(super) enum Failure {
     #[error(transparent)]
     Join(#[from] JoinError),
     #[error(transparent)]
+    Invite(#[from] InviteError),
+    #[error(transparent)]
+    Beside(#[from] BesideError),
+    #[error("--token: {0}")]
+    Token(TokenError),
+    #[error(transparent)]
     Status(#[from] StatusError),
     #[error(transparent)]
     Sessions(#[from] SessionsError),
@@ -59,10 +66,13 @@ impl Failure {
             Failure::Run(_) => FAILED,
             Failure::Init(_) => DATA_FOLDER,
             Failure::Join(JoinError::Folder { .. }) => DATA_FOLDER,
-            Failure::Join(_) | Failure::Status(_) => CLUSTER,
             Failure::Tokens(TokensError::Request(_) | TokensError::NotFound { .. }) => CLUSTER,
             Failure::Tokens(TokensError::Token(_) | TokensError::Output(_)) => FAILED,
             Failure::Access(_) => CONFIGURATION,
+            Failure::Token(_) => USAGE,
+            Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))
+            | Failure::Invite(InviteError::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))) => DATA_FOLDER,
+            Failure::Join(_) | Failure::Invite(_) | Failure::Beside(_) | Failure::Status(_) => CLUSTER,
             Failure::Sessions(SessionsError::Request { .. } | SessionsError::NotFound { .. }) => CLUSTER,
             Failure::Sessions(SessionsError::Unclear) => USAGE,
             Failure::Sessions(SessionsError::Output(_)) => FAILED,
@@ -79,6 +89,7 @@ fn start_code(error: &StartError) -> u8 {
             ConsensusStartError::Bind { .. } => ADDRESS,
             ConsensusStartError::NotInitialised { .. }
             | ConsensusStartError::Corrupted { .. }
+            | ConsensusStartError::Credentials(_)
             | ConsensusStartError::Io { .. } => DATA_FOLDER,
             _ => FAILED,
         },

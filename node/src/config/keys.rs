@@ -35,8 +35,15 @@ pub(crate) const DATA_DIR: Key = Key {
 pub(crate) const PEER_LISTEN: Key = Key {
     name: "peer.listen",
     default: Some("\"127.0.0.1:7444\""),
-    rule: LOOPBACK,
-    meaning: "Where the other nodes reach this one.",
+    rule: "an ADDRESS:PORT at which the other nodes reach this one: not 0.0.0.0 or [::]",
+    meaning: "Where the other nodes reach this one. Only members are let in, by TLS 1.3 with a certificate at both ends.",
+};
+
+pub(crate) const PEER_CERTIFICATE_LIFE: Key = Key {
+    name: "peer.certificate_life",
+    default: Some("\"90d\""),
+    rule: "a duration such as \"90d\", from 2s to 825d",
+    meaning: "How long a certificate that this node signs for itself, or for a node that joins through it, is good for. It is renewed when two thirds of it are over.",
 };
 
 pub(crate) const API_LISTEN: Key = Key {
@@ -233,6 +240,7 @@ pub(crate) const ALL: &[&Key] = &[
     &NAME,
     &DATA_DIR,
     &PEER_LISTEN,
+    &PEER_CERTIFICATE_LIFE,
     &API_LISTEN,
     &API_PLAIN_HTTP,
     &METRICS_LISTEN,

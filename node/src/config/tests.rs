@@ -17,6 +17,7 @@ fn a_name_is_enough() {
     assert_eq!(config.data_dir, Path::new("/var/lib/guideway"));
     assert_eq!(config.api_listen, "127.0.0.1:7443".parse().expect("an address"));
     assert_eq!(config.data.address, None);
+    assert_eq!(config.certificate_life, Duration::from_secs(90 * 24 * 3600));
     assert_eq!(config.data.connect_timeout, Duration::from_secs(5));
     assert_eq!(config.store.snapshot_log_bytes, 64 << 20);
     assert!(config.data.threads.get() >= 1);
@@ -28,6 +29,7 @@ fn each_rule_names_its_place_and_key() {
         "must be a name of 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends";
     const RULE_LOOPBACK: &str =
         "must be an ADDRESS:PORT on loopback (127.0.0.0/8 or [::1]), since it has neither TLS nor login";
+    const RULE_REACHABLE: &str = "must be an ADDRESS:PORT at which the other nodes reach this one: not 0.0.0.0 or [::]";
     let table: &[(&str, &str)] = &[
         ("", &format!("1:1: name: missing; {RULE_NAME}")),
         ("name = \"Node\"", &format!("1:8: name: found \"Node\"; {RULE_NAME}")),
@@ -38,12 +40,20 @@ fn each_rule_names_its_place_and_key() {
             "2:12: data_dir: found \"var/lib\"; must be an absolute path",
         ),
         (
-            "name = \"a\"\n[api]\nlisten = \"0.0.0.0:7443\"",
-            &format!("3:10: api.listen: found \"0.0.0.0:7443\"; {RULE_LOOPBACK}"),
+            "name = \"a\"\n[api]\nlisten = \"0.0.0.0\"",
+            "3:10: api.listen: found \"0.0.0.0\"; must be an ADDRESS:PORT",
+        ),
+        (
+            "name = \"a\"\n[api]\nlisten = \"0.0.0.0:7443\"\nplain_http = true",
+            "4:14: api.plain_http: true, but api.listen is 0.0.0.0:7443, which is not on loopback; leave TLS on, or listen on 127.0.0.1",
         ),
         (
             "name = \"a\"\n[peer]\nlisten = \"127.0.0.1\"",
-            &format!("3:10: peer.listen: found \"127.0.0.1\"; {RULE_LOOPBACK}"),
+            &format!("3:10: peer.listen: found \"127.0.0.1\"; {RULE_REACHABLE}"),
+        ),
+        (
+            "name = \"a\"\n[peer]\nlisten = \"0.0.0.0:7444\"",
+            &format!("3:10: peer.listen: found \"0.0.0.0:7444\"; {RULE_REACHABLE}"),
         ),
         (
             "name = \"a\"\n[metrics]\n  listen = \"127.0.0.1:0\"",

@@ -12,6 +12,7 @@ use super::{AccessLogTarget, AuditTarget, LogFormat};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -79,6 +80,16 @@ pub(super) fn audit_queue(value: &DeValue<'_>) -> Option<u32> {
 
 pub(super) fn audit_patience(value: &DeValue<'_>) -> Option<Duration> {
     duration(value, Duration::from_millis(1), MINUTE)
+}
+
+pub(super) fn reachable(value: &DeValue<'_>) -> Option<SocketAddr> {
+    let address: SocketAddr = value.as_str()?.parse().ok()?;
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    (!address.ip().is_unspecified() && !address.ip().is_multicast() && address.port() != 0).then_some(address)
+}
+
+pub(super) fn certificate_life(value: &DeValue<'_>) -> Option<Duration> {
+    duration(value, Duration::from_secs(2), 825 * DAY)
 }
 
 pub(super) fn data_address(value: &DeValue<'_>) -> Option<Option<IpAddr>> {

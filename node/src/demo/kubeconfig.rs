@@ -8,7 +8,7 @@ use guideway_identity::KubeconfigServer;
 use super::DemoError;
 use super::layout::Layout;
 use crate::client::Access;
-use crate::identity_folder;
+use crate::membership;
 
 /// Writes it and says where.
 pub(super) fn write(layout: &Layout) -> Result<PathBuf, DemoError> {
@@ -23,8 +23,8 @@ pub(super) fn write(layout: &Layout) -> Result<PathBuf, DemoError> {
             url: node.api(),
         })
         .collect();
-    let text = identity_folder::administrator(&layout.nodes[0].data_dir(), &servers)?;
-    identity_folder::write(&path, &text)?;
+    let text = membership::administrator(&layout.nodes[0].data_dir(), &servers)?;
+    membership::write_private(&path, &text)?;
     Ok(path)
 }
 

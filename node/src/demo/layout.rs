@@ -101,11 +101,6 @@ impl DemoNode {
         format!("http://{}:{METRICS_PORT}/metrics", self.address)
     }
 
-    /// Where it takes other nodes' calls.
-    pub(super) fn peer(&self) -> String {
-        format!("{}:{PEER_PORT}", self.address)
-    }
-
     /// Where the demo's listener is.
     pub(super) fn listener(&self) -> SocketAddr {
         SocketAddr::from((self.address, LISTENER_PORT))

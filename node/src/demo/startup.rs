@@ -14,12 +14,14 @@ use super::layout::{DemoNode, Layout};
 use super::{DemoError, kubeconfig, objects, say};
 use crate::client::{Access, Client, RequestError};
 use crate::config::Config;
-use crate::identity_folder;
 use crate::membership;
 use crate::status::{self, NodeRow};
 
 /// How long the whole start may take; it takes a few seconds on a machine that is not busy.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a node of the demo may take to join.
+const JOIN_LIFE: Duration = START_DEADLINE;
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,13 +94,12 @@ async fn make_cluster(layout: &Layout, children: &mut Children, waiting: &Waitin
         .until(children, layout, first, "/readyz to say yes", || is_ready(&at_first))
         .await?;
     for node in others {
-        let config = load(node)?;
-        let joined = membership::join(&config, &first.peer()).await;
-        let number = joined.map_err(|source| DemoError::Join {
+        let token = membership::invite(&load(first)?, JOIN_LIFE).await?;
+        let joined = membership::join(&load(node)?, &token, None).await;
+        joined.map_err(|source| DemoError::Join {
             node: node.name.clone(),
             source,
         })?;
-        identity_folder::extend(&config, number, &first.data_dir())?;
         children.start(node)?;
     }
     Ok(())

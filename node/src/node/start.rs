@@ -26,7 +26,7 @@ use crate::pins::{PinOutlet, PinTask, Unpinned};
 use crate::planner::Planner;
 use crate::questions::{Answerer, Asker};
 use crate::readiness::Readiness;
-use crate::{exporter, identity_folder, resolver};
+use crate::{exporter, resolver};
 
 /// How long one try to learn the commit index may take after a stale start; then it is tried again.
 const CATCH_UP_TRY: Duration = Duration::from_secs(60);
@@ -154,12 +154,14 @@ fn consensus_config(config: &Config, incarnation: Incarnation, slot: Slot) -> gu
         data_dir: config.data_dir.clone(),
         peer_listen: config.peer_listen,
         facts: facts::facts(config),
+        names: facts::names(config),
         incarnation,
         figures: Arc::new(move || slot.figures()),
         answers: Arc::new(move |question| answerer.answer(question)),
         tuning: Tuning {
             snapshot_log_bytes: config.store.snapshot_log_bytes,
             free_space_mark: config.store.free_space_mark,
+            certificate_life: config.certificate_life,
             ..Tuning::default()
         },
     }
@@ -236,7 +238,7 @@ async fn serve_api(
     (readiness, slot, metrics): (&Readiness, &Slot, Arc<dyn Fn() -> String + Send + Sync>),
     servers: &mut Tasks,
 ) -> Result<(), StartError> {
-    let transport = transport(config)?;
+    let transport = transport(config, consensus, servers)?;
     let audit = audit(config)?;
     let address = config.api_listen;
     let listener = TcpListener::bind(address)
@@ -264,13 +266,30 @@ async fn serve_api(
     Ok(())
 }
 
-fn transport(config: &Config) -> Result<Transport, StartError> {
+/// TLS with the certificate that members know this node by, and with each that follows it.
+fn transport(config: &Config, consensus: &Consensus, servers: &mut Tasks) -> Result<Transport, StartError> {
     if config.api_plain_http {
         tracing::warn!(address = %config.api_listen, "the API is served without TLS, as api.plain_http asks");
         return Ok(Transport::Plain);
     }
-    let identity = identity_folder::serving(&config.data_dir)?;
-    let tls = ServerTls::new(&identity.authority, &identity.chain, &identity.key)?;
+    let credentials = consensus.credentials();
+    let mut current = credentials.watch();
+    let certified = Arc::clone(&current.borrow_and_update().certified);
+    let tls = ServerTls::new(credentials.authority().certificate_pem(), certified)?;
+    let (shown, mut stop) = (tls.clone(), servers.stop.subscribe());
+    servers.running.spawn(async move {
+        let follow = async {
+            while current.changed().await.is_ok() {
+                shown.show(Arc::clone(&current.borrow_and_update().certified));
+            }
+            // Without consensus there are no new certificates, and the node is about to stop.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = follow => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    });
     Ok(Transport::Tls(tls))
 }
 

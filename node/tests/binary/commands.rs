@@ -1,7 +1,11 @@
 //! Commands that end by themselves: what they print and with which code they exit.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use guideway_identity::{Digest, JoinToken};
+use rustls_pki_types::UnixTime;
 use tempfile::TempDir;
 
 use crate::addresses::Block;
@@ -48,7 +52,7 @@ async fn version_and_usage() {
     let (out, _) = expect(0, ["--help"]).await;
     assert!(out.contains("Exit codes:") && out.contains("guideway demo"), "{out}");
     expect(2, ["frobnicate"]).await;
-    let (_, err) = expect(2, ["join", "--member", "nowhere"]).await;
+    let (_, err) = expect(2, ["join", "--token", "t", "--member", "nowhere"]).await;
     assert!(err.contains("must be HOST:PORT"), "{err}");
     let (_, err) = expect(2, ["demo", "--base-address", "10.0.0.1"]).await;
     assert!(err.contains("127.0.0.0/8"), "{err}");
@@ -57,7 +61,7 @@ async fn version_and_usage() {
 #[tokio::test]
 async fn every_fault_of_a_configuration_is_printed_and_nothing_starts() {
     let setting = Setting::new();
-    let file = setting.write("name = \"Node\"\ncolour = 1\n[api]\nlisten = \"0.0.0.0:7443\"\n");
+    let file = setting.write("name = \"Node\"\ncolour = 1\n[api]\nlisten = \"0.0.0.0\"\n");
     for command in [["check-config", "--config"], ["run", "--config"], ["init", "--config"]] {
         let (out, err) = expect(3, [command[0], command[1], &file]).await;
         assert_eq!(out, "");
@@ -65,7 +69,7 @@ async fn every_fault_of_a_configuration_is_printed_and_nothing_starts() {
         assert!(lines[0].contains(":1:8: name: found \"Node\"; must be a name"), "{err}");
         assert!(lines[1].contains(":2:1: colour: no such key"), "{err}");
         assert!(
-            lines[2].contains(":4:10: api.listen: found \"0.0.0.0:7443\"; must be"),
+            lines[2].contains(":4:10: api.listen: found \"0.0.0.0\"; must be"),
             "{err}"
         );
         assert!(lines[3].starts_with("3 faults; nothing was started."), "{err}");
@@ -99,12 +103,19 @@ async fn completions_know_the_commands() {
 async fn status_of_nobody_says_whom_it_asked() {
     let setting = Setting::new();
     let file = setting.valid();
+    let (_, err) = expect(3, ["status", "--config", &file]).await;
+    assert!(
+        err.contains("admin.kubeconfig") && err.contains("--kubeconfig"),
+        "{err}"
+    );
+    expect(0, ["init", "--config", &file]).await;
     let (_, err) = expect(6, ["status", "--config", &file]).await;
-    let url = format!("http://{}:7443", setting.block.host(1));
+    let url = format!("https://{}:7443", setting.block.host(1));
     assert!(err.contains(&url) && err.contains("does not answer"), "{err}");
     assert!(err.contains("--server URL"), "{err}");
-    let (_, err) = expect(6, ["status", "--server", "not a url"]).await;
-    assert!(err.contains("http://127.0.0.1:7443"), "{err}");
+    let kubeconfig = argument(&setting.data_dir().join("admin.kubeconfig"));
+    let (_, err) = expect(6, ["status", "--server", "not a url", "--kubeconfig", &kubeconfig]).await;
+    assert!(err.contains("https://127.0.0.1:7443"), "{err}");
 }
 
 #[tokio::test]
@@ -121,8 +132,51 @@ async fn joining_names_the_member_that_was_asked() {
     let setting = Setting::new();
     let file = setting.valid();
     let member = format!("{}:7444", setting.block.host(9));
-    let (_, err) = expect(6, ["join", "--config", &file, "--member", &member]).await;
+    let (_, err) = expect(6, ["join", "--config", &file, "--token", &token(), "--member", &member]).await;
     assert!(err.contains(&format!("asked member {member}")), "{err}");
+    let (_, err) = expect(6, ["join", "--config", &file, "--token", &token()]).await;
+    assert!(err.contains("--member HOST:PORT"), "{err}");
+    let (_, err) = expect(2, ["join", "--config", &file, "--token", "gwt_not_this"]).await;
+    assert!(err.contains("copy it whole") && !err.contains("not_this"), "{err}");
+}
+
+/// A token that asks no member of its own accord.
+fn token() -> String {
+    let expires = UnixTime::since_unix_epoch(Duration::from_secs(4_000_000_000));
+    let token = JoinToken::create(Digest::of(b"some authority"), Vec::new(), expires);
+    token.expect("random bytes").text()
+}
+
+#[tokio::test]
+async fn init_makes_a_kubeconfig_for_its_owner_alone() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    let (out, _) = expect(0, ["init", "--config", &file]).await;
+    let path = setting.data_dir().join("admin.kubeconfig");
+    assert!(out.contains(&argument(&path)), "{out}");
+    let mode = path.metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&path).expect("text");
+    assert!(
+        text.contains(&format!("server: \"https://{}:7443\"", setting.block.host(1))),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_runs_beside_a_node_says_when_there_is_none() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    for command in [
+        &["invite", "--config", &file][..],
+        &["certs", "rotate", "--config", &file],
+    ] {
+        let (_, err) = expect(4, command).await;
+        assert!(err.contains(&argument(&setting.data_dir())), "{err}");
+    }
+    expect(0, ["init", "--config", &file]).await;
+    let (_, err) = expect(6, ["invite", "--config", &file]).await;
+    assert!(err.contains("is it running?"), "{err}");
 }
 
 #[tokio::test]
@@ -135,7 +189,7 @@ async fn a_cluster_is_made_once() {
     let (_, err) = expect(4, ["init", "--config", &file]).await;
     assert!(err.contains(&argument(&setting.data_dir())), "{err}");
     let member = format!("{}:7444", setting.block.host(9));
-    let (_, err) = expect(4, ["join", "--config", &file, "--member", &member]).await;
+    let (_, err) = expect(4, ["join", "--config", &file, "--token", &token(), "--member", &member]).await;
     assert!(err.contains(&argument(&setting.data_dir())), "{err}");
 }
 

@@ -109,6 +109,14 @@ pub(crate) async fn expect<A: AsRef<OsStr>>(code: i32, arguments: impl IntoItera
     (out, err)
 }
 
+/// Has the node with the configuration `joining` join through the one with the configuration `member`, which runs, and
+/// expects an exit code; gives standard output and standard error.
+pub(crate) async fn join(code: i32, joining: &str, member: &str) -> (String, String) {
+    let (token, _) = expect(0, ["invite", "--config", member]).await;
+    let token = token.lines().find(|line| !line.starts_with('#')).expect("a token");
+    expect(code, ["join", "--config", joining, "--token", token]).await
+}
+
 /// A path as an argument.
 pub(crate) fn argument(path: &Path) -> String {
     path.to_str().expect("test paths are text").to_owned()

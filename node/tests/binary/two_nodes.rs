@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use crate::addresses::Block;
 use crate::node::{TestNode, by_address, echo, say};
-use crate::process::{Process, expect};
+use crate::process::{Process, expect, join};
 use crate::wait::until;
 
 async fn voters(node: &TestNode) {
@@ -39,7 +39,7 @@ async fn a_node_without_a_leader_serves_what_it_knows_and_says_so() {
     );
     expect(0, ["init", "--config", &one.config()]).await;
     let first = one.run().await;
-    let (out, _) = expect(0, ["join", "--config", &two.config(), "--member", &one.peer()]).await;
+    let (out, _) = join(0, &two.config(), &one.config()).await;
     assert!(out.contains("two is node 2"), "{out}");
     let second = two.run().await;
     voters(&one).await;
@@ -85,7 +85,7 @@ async fn a_name_that_is_taken_is_refused() {
     );
     expect(0, ["init", "--config", &one.config()]).await;
     let process = one.run().await;
-    let (_, err) = expect(6, ["join", "--config", &other.config(), "--member", &one.peer()]).await;
+    let (_, err) = join(6, &other.config(), &one.config()).await;
     assert!(err.contains(&format!("asked member {}", one.peer())), "{err}");
     assert!(err.contains("has a node named same already"), "{err}");
     end(process).await;
@@ -100,7 +100,7 @@ async fn while_a_node_waits_for_a_leader_nothing_listens_and_it_can_be_stopped()
     );
     expect(0, ["init", "--config", &one.config()]).await;
     let first = one.run().await;
-    expect(0, ["join", "--config", &two.config(), "--member", &one.peer()]).await;
+    join(0, &two.config(), &one.config()).await;
     let second = two.run().await;
     voters(&one).await;
     one.apply_route(by_address(echo().await)).await;
@@ -119,7 +119,10 @@ async fn while_a_node_waits_for_a_leader_nothing_listens_and_it_can_be_stopped()
     })
     .await;
     assert!(two.metrics().await.contains("guideway_node_ready 0"));
-    for address in [two.listener().to_string(), two.client().server().replace("http://", "")] {
+    for address in [
+        two.listener().to_string(),
+        two.client().server().replace("https://", ""),
+    ] {
         TcpStream::connect(&address).await.expect_err("nothing listens yet");
     }
     let output = end(second).await;

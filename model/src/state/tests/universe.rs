@@ -9,6 +9,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::json;
 
 use crate::command::{Command, Part, Proposal};
+use crate::digest::Digest;
 use crate::fixture::{busy, facts, init_cluster, key, object, socket, socket_at};
 use crate::kind::Kind;
 use crate::meta::{Condition, ConditionStatus, Uid, UnixMillis};
@@ -230,6 +231,17 @@ fn node_command() -> impl Strategy<Value = Command> {
     let binds = prop::collection::vec((any_socket(), bind_result()), 1..4);
     prop_oneof![
         2 => name.clone().prop_map(|name| Command::JoinNode { node: facts(name) }),
+        1 => name.clone().prop_map(|name| Command::Admit {
+            node: facts(name),
+            key: Digest([7; 32]),
+            token: "t".to_owned(),
+            secret: Digest([8; 32]),
+        }),
+        1 => (0_u64..3).prop_map(|expires| Command::CreateJoinToken {
+            id: "t".to_owned(),
+            secret: Digest([8; 32]),
+            expires: UnixMillis(expires * 1_000_000_000_000),
+        }),
         3 => (node.clone(), incarnation.clone(), name).prop_map(|(node, incarnation, name)| Command::NodeUp {
             node,
             incarnation,
