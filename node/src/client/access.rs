@@ -28,7 +28,7 @@ pub struct Access {
 pub enum AccessError {
     /// A file cannot be read.
     #[error(
-        "the kubeconfig {} cannot be read: {source}\nName another with --kubeconfig FILE or KUBECONFIG; `guideway init` leaves one in the data folder of the first node.",
+        "the kubeconfig {} cannot be read: {source}\nName another with --kubeconfig FILE or KUBECONFIG; `guideway init` and `guideway join` leave one in the data folder.",
         path.display()
     )]
     Read {
