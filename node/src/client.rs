@@ -178,7 +178,7 @@ impl Client {
             let exchange = async {
                 let response = sender.send_request(request).await;
                 let response = response.map_err(|error| unreachable(causes(&error)))?;
-                read(response).await.map_err(|problem| unreachable(problem))
+                read(response).await.map_err(unreachable)
             };
             let mut connection = std::pin::pin!(connection);
             let mut exchange = std::pin::pin!(exchange);

@@ -3,6 +3,7 @@
 
 mod access;
 #[path = "../rest/cluster.rs"]
+#[expect(dead_code, reason = "this target needs only a part of the cluster")]
 mod cluster;
 mod everyday;
 mod harness;
