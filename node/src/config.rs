@@ -217,9 +217,9 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let api_plain_http = reader.read(&keys::API_PLAIN_HTTP, value::boolean);
     let metrics_listen = reader.read(&keys::METRICS_LISTEN, value::loopback);
     let data = read_data(reader);
-    let audit = read_audit(reader);
     let access_target = reader.read(&keys::ACCESS_LOG_TO, value::access_log_target);
     let open_lines = reader.read(&keys::ACCESS_LOG_OPEN_LINES, value::boolean);
+    let audit = read_audit(reader);
     let level = reader.read(&keys::LOG_LEVEL, value::log_level);
     let format = reader.read(&keys::LOG_FORMAT, value::log_format);
     let start_wait = reader.read(&keys::START_WAIT, value::start_wait);
