@@ -31,6 +31,8 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import kubeconfig
+
 GATEWAY = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
 ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/default/tcproutes"
 BACKEND = "/apis/guideway.dev/v1alpha1/namespaces/default/backends"
@@ -42,15 +44,19 @@ TABLES_BUILT = "guideway_node_plan_tables_built_total"
 class Api:
     """One kept-alive connection to one node."""
 
+    # What is shown to every node; set from the kubeconfig of the demo.
+    tls = None
+
     def __init__(self, url):
         at = urllib.parse.urlparse(url)
+        assert at.scheme == "https", url
         self.host, self.port, self.link = at.hostname, at.port, None
 
     def call(self, method, path, body=None, kind="application/json"):
         data = None if body is None else json.dumps(body)
         for attempt in (1, 2):
             if self.link is None:
-                self.link = http.client.HTTPConnection(self.host, self.port, timeout=30)
+                self.link = http.client.HTTPSConnection(self.host, self.port, timeout=30, context=Api.tls)
             try:
                 self.link.request(method, path, data, {"Content-Type": kind} if data else {})
                 answer = self.link.getresponse()
@@ -243,6 +249,7 @@ def main():
     try:
         wait("the demo is ready", ready_file.exists)
         cluster = json.loads(ready_file.read_text())
+        Api.tls = kubeconfig.context(cluster["kubeconfig"])
         apis = [Api(n["api"]) for n in cluster["nodes"]]
         nodes = [n["address"] for n in cluster["nodes"]]
         change = Change(apis[0], nodes, FIRST_PORT + 9000)

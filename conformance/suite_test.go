@@ -47,7 +47,9 @@ func TestConformance(t *testing.T) {
 	config := configuration(t, nodes)
 	store := memory.New()
 	store.AddDefinition()
-	server := &transport.Transport{Memory: store, Alone: address(t, alone.Nodes[0].API)}
+	via, err := rest.TransportFor(configuration(t, alone))
+	must(t, err)
+	server := &transport.Transport{Memory: store, Alone: address(t, alone.Nodes[0].API), AloneVia: via}
 	for _, node := range nodes.Nodes {
 		server.Nodes = append(server.Nodes, address(t, node.API))
 	}

@@ -14,8 +14,9 @@ use crate::body::Payload;
 use crate::candidate::{self, Preconditions};
 use crate::ownership::{self, Apply, Config, Manager, Managers};
 use crate::patch::{TRIES, without_status};
+use crate::permission;
 use crate::query::{Freshness, WriteParameters};
-use crate::resource::api_version;
+use crate::resource::{Verb, api_version};
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
@@ -54,13 +55,16 @@ pub(crate) async fn apply(
     for _ in 0..TRIES {
         let state = server.state(Freshness::Linearizable).await?;
         let planned = match state.get(&key) {
-            None => request.creation(&state, &key)?,
+            None => {
+                permission::check_verb(server, target, Verb::Create.as_str(), "")?;
+                request.creation(&state, &key)?
+            }
             Some(before) => match request.change(before)? {
                 Some(planned) => planned,
                 None => return Ok(answer_object(target, StatusCode::OK, before, &request.warnings)),
             },
         };
-        match submit(server, planned.command, parameters.dry_run).await {
+        match submit(server, target, planned.command, parameters.dry_run).await {
             Err(status) if status.is_conflict() || status.is_already_exists() => {}
             result => return Ok(answer_written(target, planned.code, &result?, planned.warnings)),
         }

@@ -12,7 +12,7 @@ use crate::serve::ShutdownSignal;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
-use crate::{events, nodes, pins, reviews, sessions};
+use crate::{access_reviews, events, nodes, pins, reviews, sessions};
 
 /// Answers a request.
 pub(crate) async fn handle(
@@ -48,6 +48,9 @@ pub(crate) async fn handle(
         }
         (Computed::RouteReview, Verb::Create) => {
             reviews::create(server, target, &parameters.write(&head.headers)?, &payload).await
+        }
+        (Computed::Access(review), Verb::Create) => {
+            access_reviews::create(server, target, review, &parameters.write(&head.headers)?, &payload)
         }
         _ => Err(Status::internal(format!(
             "{} was let through on {}, which does not take it",

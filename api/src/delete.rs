@@ -99,7 +99,7 @@ pub(crate) async fn delete(
         expected: options.preconditions.version,
         uid: options.preconditions.uid,
     };
-    let deleted = submit(server, command, options.dry_run).await?;
+    let deleted = submit(server, target, command, options.dry_run).await?;
     if target.resource.answers_delete_with_object() {
         return Ok(answer_written(target, StatusCode::OK, &deleted, Vec::new()));
     }
@@ -125,6 +125,7 @@ pub(crate) async fn delete_collection(
         .collect();
     let mut warnings = Vec::new();
     let mut gone: Vec<Object> = if options.dry_run {
+        target.caller.set_audited();
         let mut rehearsal = Rehearsal::begin(Arc::clone(&state));
         let commands = selected.into_iter().map(|(key, uid)| delete_command(key, uid));
         let gone = commands
@@ -134,7 +135,7 @@ pub(crate) async fn delete_collection(
         gone
     } else {
         stream::iter(selected.into_iter().map(|(key, uid)| async move {
-            match submit(server, delete_command(key, uid), false).await {
+            match submit(server, target, delete_command(key, uid), false).await {
                 Ok(written) => Ok(Some(written.object)),
                 Err(status) if status.is_conflict() || status.code() == StatusCode::NOT_FOUND => Ok(None),
                 Err(status) => Err(status),

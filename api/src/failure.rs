@@ -26,12 +26,15 @@ pub(crate) fn refused(refusal: Refusal) -> Status {
         Refusal::TooMany { what, limit } => Status::forbidden(format!(
             "the cluster holds {limit} {what}, which is the limit; delete some before adding more"
         )),
+        Refusal::LevelTooLow { needed, level } => Status::unavailable(format!(
+            "the cluster is at level {level} and this needs level {needed}, which some node does not know; run the same \
+             version on every node, and try again"
+        )),
         refusal @ (Refusal::StaleIncarnation(_)
         | Refusal::UnknownNode(_)
         | Refusal::AlreadyInitialised
         | Refusal::NodeNameTaken(_)
-        | Refusal::JoinToken { .. }
-        | Refusal::LevelTooLow { .. }) => {
+        | Refusal::JoinToken { .. }) => {
             Status::internal(format!("the cluster refused an object's change with {refusal:?}"))
         }
     }

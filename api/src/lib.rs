@@ -4,16 +4,20 @@
 //! [`ports::Cluster`], in the model's words.
 #![forbid(unsafe_code)]
 
+mod access_reviews;
 mod answer;
 mod apply;
 mod attribution;
+mod audit;
 mod blocking;
 mod body;
+mod caller;
 mod candidate;
 mod computed;
 mod delete;
 mod discovery;
 mod document;
+mod doorman;
 mod events;
 mod failure;
 mod health;
@@ -25,6 +29,7 @@ mod nodes;
 mod openapi;
 mod ownership;
 mod patch;
+mod permission;
 mod pins;
 pub mod ports;
 mod protobuf;
@@ -39,15 +44,20 @@ mod selector;
 mod serve;
 mod server;
 mod sessions;
+mod sign_in;
+mod sign_in_limit;
 mod status;
 mod table;
 mod target;
+mod tls;
 mod view;
 mod watch;
 mod words;
 mod write;
 
+pub use audit::{AuditConfig, AuditError, AuditLog};
 pub use limits::Limits;
 pub use metrics::describe as describe_metrics;
-pub use router::{Options, router};
-pub use serve::serve;
+pub use router::{MetricsText, Options, router};
+pub use serve::{Transport, serve};
+pub use tls::{ServerTls, ServerTlsError};

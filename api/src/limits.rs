@@ -35,6 +35,14 @@ pub struct Limits {
     pub bookmark_interval: Duration,
     /// Time to wait for a `resourceVersion` that is not applied yet; beyond it 504.
     pub version_wait: Duration,
+    /// TLS handshakes at once; further ones wait within their time.
+    pub handshakes: usize,
+    /// Time for a TLS handshake; beyond it the connection is closed.
+    pub handshake_timeout: Duration,
+    /// Sign-ins that may fail at once from one address; beyond it 429 until some are forgotten.
+    pub failed_sign_ins: u32,
+    /// Time after which one failed sign-in is forgotten.
+    pub failed_sign_in_memory: Duration,
     /// Time that open connections get to finish at shutdown; then they are closed.
     pub shutdown_grace: Duration,
 }
@@ -57,6 +65,10 @@ impl Default for Limits {
             watch_duration: Duration::from_secs(45 * 60),
             bookmark_interval: Duration::from_secs(50),
             version_wait: Duration::from_secs(3),
+            handshakes: 64,
+            handshake_timeout: Duration::from_secs(10),
+            failed_sign_ins: 20,
+            failed_sign_in_memory: Duration::from_secs(3),
             shutdown_grace: Duration::from_secs(3),
         }
     }

@@ -9,6 +9,10 @@ const DURATION: &str = "guideway_api_request_duration_seconds";
 const WATCHES: &str = "guideway_api_watches_active";
 const REFUSED: &str = "guideway_api_requests_refused_total";
 const REHEARSALS: &str = "guideway_api_rehearsals_waiting";
+const SIGN_INS_FAILED: &str = "guideway_api_sign_ins_failed_total";
+const HANDSHAKES_FAILED: &str = "guideway_api_handshakes_failed_total";
+const AUDIT_LINES: &str = "guideway_api_audit_lines_total";
+const AUDIT_LOST: &str = "guideway_api_audit_lines_lost_total";
 const CONNECTIONS: &str = "guideway_api_connections_active";
 
 /// A bound that a request ran into.
@@ -26,6 +30,38 @@ pub(crate) enum Bound {
     Time,
     /// Managers of one object, or bytes of its managed fields.
     Managers,
+    /// Failed sign-ins from one address.
+    SignIns,
+    /// Lines that wait for the audit log.
+    Audit,
+}
+
+/// Why nobody could be signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignInFault {
+    /// Neither a certificate nor a token.
+    Nothing,
+    /// An Authorization header that holds no token of ours.
+    Malformed,
+    /// No such token, or the wrong secret.
+    Unknown,
+    /// A token whose time is over.
+    Expired,
+    /// A certificate that is not of this cluster, or whose time is over.
+    Certificate,
+    /// Someone who may not act as someone else.
+    Impersonation,
+    /// Too many failures from the address.
+    Limited,
+}
+
+/// Why a line of the audit log is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuditLoss {
+    /// It waited for the queue too long.
+    Queue,
+    /// The file took it not.
+    Write,
 }
 
 /// Registers what the metrics mean.
@@ -44,12 +80,29 @@ pub fn describe() {
     describe_counter!(
         REFUSED,
         Unit::Count,
-        "Requests refused by a limit (requests, watches, session_watches, body, time, managers)"
+        "Requests refused by a limit (requests, watches, session_watches, body, time, managers, sign-ins, audit)"
     );
     describe_gauge!(
         REHEARSALS,
         Unit::Count,
         "Dry runs that wait for the one that is being tried"
+    );
+    describe_counter!(
+        SIGN_INS_FAILED,
+        Unit::Count,
+        "Requests that nobody could be signed in for, by reason (nothing, malformed, unknown, expired, certificate, \
+         impersonation, limited)"
+    );
+    describe_counter!(
+        HANDSHAKES_FAILED,
+        Unit::Count,
+        "TLS handshakes with clients of the API that failed, by reason (timeout, certificate, other)"
+    );
+    describe_counter!(AUDIT_LINES, Unit::Count, "Lines written to the audit log");
+    describe_counter!(
+        AUDIT_LOST,
+        Unit::Count,
+        "Lines of the audit log that are lost, by reason (queue: a refusal waited too long; write: the file took it not)"
     );
     describe_gauge!(CONNECTIONS, Unit::Count, "Open connections to the API");
 }
@@ -71,8 +124,43 @@ pub(crate) fn refused(bound: Bound) {
         Bound::Body => "body",
         Bound::Time => "time",
         Bound::Managers => "managers",
+        Bound::SignIns => "sign-ins",
+        Bound::Audit => "audit",
     };
     counter!(REFUSED, "limit" => limit).increment(1);
+}
+
+/// Nobody could be signed in.
+pub(crate) fn sign_in_failed(fault: SignInFault) {
+    let reason = match fault {
+        SignInFault::Nothing => "nothing",
+        SignInFault::Malformed => "malformed",
+        SignInFault::Unknown => "unknown",
+        SignInFault::Expired => "expired",
+        SignInFault::Certificate => "certificate",
+        SignInFault::Impersonation => "impersonation",
+        SignInFault::Limited => "limited",
+    };
+    counter!(SIGN_INS_FAILED, "reason" => reason).increment(1);
+}
+
+/// A TLS handshake failed.
+pub(crate) fn handshake_failed(reason: &'static str) {
+    counter!(HANDSHAKES_FAILED, "reason" => reason).increment(1);
+}
+
+/// A line was written to the audit log.
+pub(crate) fn audit_written() {
+    counter!(AUDIT_LINES).increment(1);
+}
+
+/// A line of the audit log is lost.
+pub(crate) fn audit_lost(loss: AuditLoss) {
+    let reason = match loss {
+        AuditLoss::Queue => "queue",
+        AuditLoss::Write => "write",
+    };
+    counter!(AUDIT_LOST, "reason" => reason).increment(1);
 }
 
 /// Counts a watch from now until it is dropped.

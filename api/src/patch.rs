@@ -80,7 +80,7 @@ pub(crate) async fn patch(
         let Some(command) = patch.command(target, before, parameters, &mut warnings)? else {
             return Ok(answer_object(target, StatusCode::OK, before, &warnings));
         };
-        match submit(server, command, parameters.dry_run).await {
+        match submit(server, target, command, parameters.dry_run).await {
             Err(status) if status.is_conflict() => {}
             result => return Ok(answer_written(target, StatusCode::OK, &result?, warnings)),
         }
@@ -102,7 +102,7 @@ impl Patch {
         let media_type = payload.media_type();
         if !content_types(resource).contains(&media_type) {
             let hint = match media_type {
-                STRATEGIC_MERGE_PATCH => "only core and discovery kinds have strategic merge keys",
+                STRATEGIC_MERGE_PATCH => "only core, discovery and rbac kinds have strategic merge keys",
                 _ => "",
             };
             return Err(Status::unsupported_media_type(

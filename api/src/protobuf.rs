@@ -2,6 +2,7 @@
 //! service`, `create secret` and the like, and client-go. Only read, and only for the messages in [`tables`]; answers stay
 //! JSON, which these clients take too.
 
+mod access;
 mod tables;
 mod wire;
 
@@ -37,7 +38,7 @@ pub(crate) enum ProtobufError {
     },
     /// There is no table for this kind.
     #[error(
-        "protobuf is read only for Namespace, Service, Secret, ConfigMap, EndpointSlice and DeleteOptions, not for {kind:?}; send application/json"
+        "protobuf is read only for core, discovery and rbac kinds, reviews of access and DeleteOptions, not for {kind:?}; send application/json"
     )]
     UnknownKind {
         /// The kind in the envelope.
@@ -58,6 +59,12 @@ pub(crate) fn decode(body: &[u8]) -> Result<Value, ProtobufError> {
         "ConfigMap" => &tables::CONFIG_MAP,
         "EndpointSlice" => &tables::ENDPOINT_SLICE,
         "DeleteOptions" => &tables::DELETE_OPTIONS,
+        "Role" | "ClusterRole" => &access::ROLE,
+        "RoleBinding" | "ClusterRoleBinding" => &access::BINDING,
+        "SelfSubjectAccessReview" => &access::SELF_SUBJECT_ACCESS_REVIEW,
+        "SubjectAccessReview" | "LocalSubjectAccessReview" => &access::SUBJECT_ACCESS_REVIEW,
+        "SelfSubjectRulesReview" => &access::SELF_SUBJECT_RULES_REVIEW,
+        "SelfSubjectReview" => &access::SELF_SUBJECT_REVIEW,
         _ => return Err(ProtobufError::UnknownKind { kind: kind.to_owned() }),
     };
     let mut object = message(bytes_of(body, tables::ENVELOPE_RAW)?, table)?;

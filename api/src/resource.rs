@@ -49,6 +49,23 @@ pub(crate) enum Computed {
     Pin,
     /// Where one client would go.
     RouteReview,
+    /// Who may do what.
+    Access(AccessReview),
+}
+
+/// A question of who someone is or what they may do. Only ever created, and never kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessReview {
+    /// Whether the caller may do something.
+    SelfSubjectAccess,
+    /// Whether someone may do something.
+    SubjectAccess,
+    /// The same, in one namespace.
+    LocalSubjectAccess,
+    /// All that the caller may do in a namespace.
+    SelfSubjectRules,
+    /// Who the caller is.
+    SelfSubject,
 }
 
 /// What a request does, in Kubernetes' words.
@@ -93,7 +110,24 @@ const fn computed(
     }
 }
 
-const COMPUTED: [Resource; 5] = [
+const fn access(
+    source: AccessReview,
+    group: &'static str,
+    name: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+) -> Resource {
+    Resource {
+        group,
+        version: "v1",
+        namespaced: matches!(source, AccessReview::LocalSubjectAccess),
+        ..computed(Computed::Access(source), name, plural, singular, &[])
+    }
+}
+
+const AUTHORIZATION: &str = "authorization.k8s.io";
+
+const COMPUTED: [Resource; 10] = [
     Resource {
         group: "",
         version: "v1",
@@ -103,6 +137,41 @@ const COMPUTED: [Resource; 5] = [
     computed(Computed::Session, "Session", "sessions", "session", &[]),
     computed(Computed::Pin, "Pin", "pins", "pin", &[]),
     computed(Computed::RouteReview, "RouteReview", "routereviews", "routereview", &[]),
+    access(
+        AccessReview::SelfSubjectAccess,
+        AUTHORIZATION,
+        "SelfSubjectAccessReview",
+        "selfsubjectaccessreviews",
+        "selfsubjectaccessreview",
+    ),
+    access(
+        AccessReview::SubjectAccess,
+        AUTHORIZATION,
+        "SubjectAccessReview",
+        "subjectaccessreviews",
+        "subjectaccessreview",
+    ),
+    access(
+        AccessReview::LocalSubjectAccess,
+        AUTHORIZATION,
+        "LocalSubjectAccessReview",
+        "localsubjectaccessreviews",
+        "localsubjectaccessreview",
+    ),
+    access(
+        AccessReview::SelfSubjectRules,
+        AUTHORIZATION,
+        "SelfSubjectRulesReview",
+        "selfsubjectrulesreviews",
+        "selfsubjectrulesreview",
+    ),
+    access(
+        AccessReview::SelfSubject,
+        "authentication.k8s.io",
+        "SelfSubjectReview",
+        "selfsubjectreviews",
+        "selfsubjectreview",
+    ),
 ];
 
 const STORED_VERBS: &[Verb] = &[
@@ -164,8 +233,13 @@ impl Resource {
             Source::Stored(_) => STORED_VERBS,
             Source::Computed(Computed::Event | Computed::Node | Computed::Pin) => READ_VERBS,
             Source::Computed(Computed::Session) => SESSION_VERBS,
-            Source::Computed(Computed::RouteReview) => REVIEW_VERBS,
+            Source::Computed(Computed::RouteReview | Computed::Access(_)) => REVIEW_VERBS,
         }
+    }
+
+    /// Whether creating one only asks a question and changes nothing.
+    pub(crate) fn is_only_asked(&self) -> bool {
+        self.verbs() == REVIEW_VERBS
     }
 
     /// Whether it can be listed and not followed.
@@ -190,7 +264,7 @@ impl Resource {
 
     /// Whether objects of it are strategic-merge patched. Groups that Kubernetes compiles in are; others never were.
     pub(crate) fn takes_strategic_merge(&self) -> bool {
-        matches!(self.group, "" | "discovery.k8s.io")
+        matches!(self.group, "" | "discovery.k8s.io" | "rbac.authorization.k8s.io")
     }
 }
 

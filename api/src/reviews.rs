@@ -20,6 +20,7 @@ use crate::blocking::blocking;
 use crate::body::Payload;
 use crate::candidate;
 use crate::failure::refused;
+use crate::permission;
 use crate::query::{Freshness, WriteParameters};
 use crate::resource::{Resource, Source};
 use crate::server::Server;
@@ -55,6 +56,10 @@ pub(crate) async fn create(
     let namespace = target.namespace.clone().unwrap_or_default();
     let object = spec.with_object.as_ref().map(|manifest| decode(manifest, &namespace));
     let object = object.transpose().map_err(invalid)?;
+    if let Some(object) = &object {
+        // What would come of an object tells of what is there.
+        permission::check_brought(server, target, object.kind(), object)?;
+    }
     let _turn = server.rehearsal_turn().await?;
     let state = server.state(Freshness::Linearizable).await?;
     let running = server.cluster.plan();

@@ -7,31 +7,41 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use serde_json::Value;
 
+use crate::audit::AuditLog;
 use crate::limits::Limits;
 use crate::ports::{Cluster, ReadinessCheck};
 use crate::query::Parameters;
 use crate::server::Server;
 use crate::status::Status;
-use crate::{answer, discovery, health, metrics, openapi, request};
+use crate::{answer, discovery, doorman, health, metrics, openapi, request};
 
 /// What the composition root decides about the API.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Version of the binary, such as `0.1.0`.
     pub version: String,
     /// Bounds.
     pub limits: Limits,
+    /// Where writes, closes, drains, failed sign-ins and refusals are written down.
+    pub audit: AuditLog,
+    /// Text of `/metrics`, in the exposition format of Prometheus.
+    pub metrics: MetricsText,
 }
+
+/// Gives the metrics of the process as text; `None` serves no `/metrics`.
+pub type MetricsText = Option<Arc<dyn Fn() -> String + Send + Sync>>;
 
 type Shared = State<Arc<Server>>;
 
 /// The API over `cluster`.
 pub fn router(cluster: Arc<dyn Cluster>, options: Options) -> Router {
     metrics::describe();
+    let server = Arc::new(Server::new(cluster, options));
     Router::new()
         .route("/api", get(core_versions))
         .route("/api/{version}", get(core_resources))
@@ -46,9 +56,11 @@ pub fn router(cluster: Arc<dyn Cluster>, options: Options) -> Router {
         .route("/healthz", get(alive))
         .route("/livez", get(alive))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_text))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(Arc::new(Server::new(cluster, options)))
+        .layer(middleware::from_fn_with_state(Arc::clone(&server), doorman::admit))
+        .with_state(server)
 }
 
 async fn core_versions(headers: HeaderMap) -> Response<Body> {
@@ -118,6 +130,13 @@ async fn openapi_document(Path(path): Path<String>, headers: HeaderMap) -> Respo
 
 async fn version(State(server): Shared) -> Response<Body> {
     answer::json(StatusCode::OK, &health::version(&server.version))
+}
+
+async fn metrics_text(State(server): Shared, uri: Uri) -> Response<Body> {
+    let Some(text) = &server.metrics else {
+        return no_such_path(uri).await.into_response();
+    };
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text()).into_response()
 }
 
 async fn alive(uri: Uri) -> Response<Body> {

@@ -7,21 +7,28 @@
 mod stall;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use guideway_identity::UserIdentity;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
+use crate::audit::{AuditLog, Event, Record};
+use crate::caller::{Caller, Peer};
 use crate::limits::Limits;
-use crate::metrics::ConnectionCount;
+use crate::metrics::{self, ConnectionCount, SignInFault};
+use crate::tls::{ServerTls, is_about_certificate};
 use stall::StallGuard;
 
 /// Pause after a failed accept, which is mostly a want of file descriptors.
@@ -50,13 +57,48 @@ impl ShutdownSignal {
     }
 }
 
+/// How connections are made.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// By TLS; clients may have certificates.
+    Tls(ServerTls),
+    /// As they are: whoever can listen on the way reads along, so only for loopback.
+    Plain,
+}
+
+/// What every connection of one server shares.
+#[derive(Clone)]
+struct Shared {
+    router: Router,
+    limits: Limits,
+    signal: ShutdownSignal,
+    transport: Transport,
+    audit: AuditLog,
+    handshakes: Arc<Semaphore>,
+}
+
 /// Serves until `shutdown` completes, then ends watches and lets other requests finish for [`Limits::shutdown_grace`].
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: impl Future<Output = ()>) {
+///
+/// `audit` is that of the router: handshakes that fail for the client's certificate are written to it.
+pub async fn serve(
+    listener: TcpListener,
+    (router, transport, audit): (Router, Transport, AuditLog),
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
     let mut shutdown = pin!(shutdown);
     let (raise, raised) = watch::channel(false);
     let signal = ShutdownSignal(raised);
     let router = router.layer(Extension(signal.clone()));
     let places = Arc::new(Semaphore::new(limits.connections));
+    let shared = Shared {
+        router,
+        handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+        limits: limits.clone(),
+        signal,
+        transport,
+        audit,
+    };
     let mut connections = JoinSet::new();
     loop {
         let accept = async {
@@ -69,8 +111,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((stream, _peer)) => {
-                let work = connection(stream, router.clone(), limits.clone(), signal.clone());
+            Ok((stream, address)) => {
+                let work = connection(stream, address, shared.clone());
                 connections.spawn(async move {
                     let _place = place;
                     work.await;
@@ -95,10 +137,65 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: Limits, mut signal: ShutdownSignal) {
+async fn connection(stream: TcpStream, address: SocketAddr, shared: Shared) {
     let _count = ConnectionCount::start();
     // Answers are small and wanted at once; a failure only delays them.
     let _delayed = stream.set_nodelay(true).is_err();
+    let peer = |certificate| Peer { address, certificate };
+    match shared.transport.clone() {
+        Transport::Plain => requests(stream, peer(None), shared).await,
+        Transport::Tls(tls) => {
+            if let Some((stream, certificate)) = handshake(&tls, stream, address, &shared).await {
+                requests(stream, peer(certificate), shared).await;
+            }
+        }
+    }
+}
+
+/// Shakes hands in time, in turn with others: a handshake is work for a core.
+async fn handshake(
+    tls: &ServerTls,
+    stream: TcpStream,
+    address: SocketAddr,
+    shared: &Shared,
+) -> Option<(TlsStream<TcpStream>, Option<UserIdentity>)> {
+    let shaken = async {
+        // The semaphore is never closed.
+        let _turn = shared.handshakes.acquire().await;
+        tls.accept(stream).await
+    };
+    let error = match tokio::time::timeout(shared.limits.handshake_timeout, shaken).await {
+        Ok(Ok(shaken)) => return Some(shaken),
+        Ok(Err(error)) => error,
+        Err(_elapsed) => {
+            metrics::handshake_failed("timeout");
+            return None;
+        }
+    };
+    debug!(%address, %error, "a TLS handshake failed");
+    if !is_about_certificate(&error) {
+        metrics::handshake_failed("other");
+        return None;
+    }
+    metrics::handshake_failed("certificate");
+    metrics::sign_in_failed(SignInFault::Certificate);
+    let caller = Caller::anonymous(Some(address));
+    let record = Record::of(Event::SignInFailed, &caller).because(error.to_string());
+    shared.audit.note(record).await;
+    None
+}
+
+async fn requests<S>(stream: S, peer: Peer, shared: Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Shared {
+        router,
+        limits,
+        mut signal,
+        ..
+    } = shared;
+    let router = router.layer(Extension(peer));
     let io = TokioIo::new(StallGuard::new(stream, limits.head_timeout, limits.write_stall_timeout));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

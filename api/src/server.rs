@@ -6,12 +6,14 @@ use guideway_model::State;
 use guideway_model::object::ObjectKey;
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
+use crate::audit::AuditLog;
 use crate::failure::not_read;
 use crate::limits::Limits;
 use crate::metrics;
 use crate::ports::Cluster;
 use crate::query::Freshness;
-use crate::router::Options;
+use crate::router::{MetricsText, Options};
+use crate::sign_in_limit::SignInLimit;
 use crate::status::Status;
 
 /// Locks that spread the objects being patched; two objects may share one, which costs only time.
@@ -29,6 +31,12 @@ pub(crate) struct Server {
     pub(crate) version: String,
     /// Bounds.
     pub(crate) limits: Limits,
+    /// Where what is done is written down.
+    pub(crate) audit: AuditLog,
+    /// Failed sign-ins.
+    pub(crate) sign_ins: SignInLimit,
+    /// Text of `/metrics`.
+    pub(crate) metrics: MetricsText,
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     session_watches: Arc<Semaphore>,
@@ -46,6 +54,9 @@ impl Server {
             watches: Arc::new(Semaphore::new(options.limits.watches)),
             session_watches: Arc::new(Semaphore::new(options.limits.session_watches)),
             rehearsals: Semaphore::new(REHEARSALS),
+            audit: options.audit,
+            sign_ins: SignInLimit::new(options.limits.failed_sign_ins, options.limits.failed_sign_in_memory),
+            metrics: options.metrics,
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
             limits: options.limits,
         }

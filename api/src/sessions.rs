@@ -71,7 +71,9 @@ pub(crate) async fn delete(server: &Server, target: &Target, options: DeleteOpti
     let state = server.state(Freshness::Local).await?;
     let (id, _) = find(server, &state, target, Look::Glance).await?;
     options.check_computed(target, &encode::uid(id))?;
-    if !options.dry_run {
+    if options.dry_run {
+        target.caller.set_audited();
+    } else {
         let closed = server.cluster.close_sessions(vec![id]).await;
         if let Some(node) = closed.silent.first() {
             return Err(silent(&state, *node));
@@ -126,6 +128,7 @@ pub(crate) async fn delete_collection(
     };
     let mut warnings = Vec::new();
     if options.dry_run {
+        target.caller.set_audited();
         warnings.push(message.clone());
     }
     if more {

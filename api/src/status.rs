@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use guideway_model::outcome::{Cause, CauseReason};
@@ -57,6 +57,15 @@ impl Status {
     /// 400: the request cannot be understood.
     pub(crate) fn bad_request(message: impl Into<String>) -> Status {
         Status::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// 401: nobody is known to ask. What is wrong with a credential is not told.
+    pub(crate) fn unauthorized() -> Status {
+        Status::new(
+            StatusCode::UNAUTHORIZED,
+            "Unauthorized",
+            "Unauthorized: sign in with a client certificate of this cluster or with a token that is valid",
+        )
     }
 
     /// 403: the request is understood and not allowed.
@@ -403,6 +412,9 @@ impl IntoResponse for Status {
         *response.status_mut() = self.0.code;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.0.code == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"guideway\""));
+        }
         if let Some(wait) = self.0.details.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }

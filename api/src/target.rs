@@ -1,16 +1,19 @@
 //! What a path under `/api` and `/apis` names, and what a method does to it.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use guideway_model::Kind;
 use guideway_model::command::Part;
 use guideway_model::object::ObjectKey;
 
+use crate::caller::Caller;
 use crate::resource::{Resource, STATUS_VERBS, Verb, api_version};
 use crate::status::Status;
 use crate::view::View;
 
 /// A collection, an object or its status.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// The resource.
     pub(crate) resource: Resource,
@@ -24,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) status: bool,
     /// The form that the client wants objects in.
     pub(crate) view: View,
+    /// Who asks.
+    pub(crate) caller: Arc<Caller>,
 }
 
 impl Target {
@@ -67,6 +72,7 @@ impl Target {
             name: name.map(str::to_owned),
             status,
             view: View::default(),
+            caller: Arc::new(Caller::anonymous(None)),
         })
     }
 

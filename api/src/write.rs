@@ -13,12 +13,15 @@ use uuid::Uuid;
 
 use crate::answer;
 use crate::attribution;
+use crate::audit::{Event, Record};
 use crate::body::Payload;
 use crate::candidate::{self, Preconditions, metadata_text};
 use crate::failure::{not_committed, refused};
 use crate::patch::TRIES;
+use crate::permission;
 use crate::query::{Freshness, WriteParameters};
 use crate::rehearsal::Rehearsal;
+use crate::resource::Verb;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
@@ -60,7 +63,7 @@ pub(crate) async fn create(
             object: object.clone(),
             uid: Uid(Uuid::new_v4().to_string()),
         };
-        match (submit(server, command, parameters.dry_run).await, &prefix) {
+        match (submit(server, target, command, parameters.dry_run).await, &prefix) {
             (Err(status), Some(prefix)) if status.is_already_exists() && tries < NAME_TRIES => {
                 tries += 1;
                 object.meta_mut().name = generated_name(prefix);
@@ -102,7 +105,7 @@ pub(crate) async fn update(
             expected: Some(stored.meta().resource_version),
             uid: Some(stored.meta().uid.clone()),
         };
-        match submit(server, command, parameters.dry_run).await {
+        match submit(server, target, command, parameters.dry_run).await {
             // Who owns what was worked out from a version that is no longer there.
             Err(status) if status.is_conflict() && preconditions.version.is_none() => {}
             result => return Ok(answer_written(target, StatusCode::OK, &result?, warnings)),
@@ -135,9 +138,26 @@ pub(crate) struct Written {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Has the cluster carry a command out, or tries it on a copy of the present state.
-pub(crate) async fn submit(server: &Server, command: Command, dry_run: bool) -> Result<Written, Status> {
+/// Has the cluster carry a command out, or tries it on a copy of the present state. What comes of it is in the audit log
+/// when this returns.
+pub(crate) async fn submit(
+    server: &Server,
+    target: &Target,
+    command: Command,
+    dry_run: bool,
+) -> Result<Written, Status> {
+    if let Command::Create { object, .. }
+    | Command::Replace {
+        object,
+        part: Part::Main,
+        ..
+    } = &command
+    {
+        let state = server.state(Freshness::Local).await?;
+        permission::check_grant(&state, target, object)?;
+    }
     if dry_run {
+        target.caller.set_audited();
         let mut rehearsal = Rehearsal::begin(server.state(Freshness::Linearizable).await?);
         let object = rehearsal.apply(command)?;
         return Ok(Written {
@@ -145,12 +165,74 @@ pub(crate) async fn submit(server: &Server, command: Command, dry_run: bool) -> 
             warnings: rehearsal.warnings(server).await?,
         });
     }
+    let slot = server.audit.admit().await?;
+    let planned = Planned::of(&command, &server.cluster.watch().borrow().state);
+    let record = Record::of(Event::Write, &target.caller).on_target(planned.verb, target);
+    let record = record.named(&planned.name);
     let committed = server.cluster.propose(command).await;
-    let outcome = committed.map_err(|failure| not_committed(&failure))?.outcome;
+    let result = match committed {
+        Ok(committed) => object_of(committed.outcome).map(|object| (object, committed.index)),
+        Err(failure) => Err(not_committed(&failure)),
+    };
+    let record = match &result {
+        Ok((object, index)) => {
+            // Of what is gone, the version at which it went.
+            let after = Some(object.meta().resource_version);
+            let code = match planned.verb {
+                Verb::Create => StatusCode::CREATED,
+                _ => StatusCode::OK,
+            };
+            record.versions(planned.before, after).at(*index).done(code)
+        }
+        Err(status) => record.versions(planned.before, None).answered(status),
+    };
+    // One that is tried again with a newer version has not failed.
+    if !matches!(&result, Err(status) if status.is_conflict()) {
+        slot.write(record);
+        target.caller.set_audited();
+    }
     Ok(Written {
-        object: object_of(outcome)?,
+        object: result?.0,
         warnings: Vec::new(),
     })
+}
+
+/// What a command is about to do, for the audit log.
+struct Planned {
+    verb: Verb,
+    name: String,
+    /// Version of the object that it is done to, as this node has it.
+    before: Option<u64>,
+}
+
+impl Planned {
+    fn of(command: &Command, state: &State) -> Planned {
+        let (verb, key, expected) = match command {
+            Command::Create { object, .. } => (Verb::Create, object.key(), None),
+            Command::Delete { key, expected, .. } => (Verb::Delete, key.clone(), *expected),
+            Command::Replace { object, expected, .. } => (Verb::Update, object.key(), *expected),
+            // Nothing else is about an object.
+            _ => return Planned::of_nothing(),
+        };
+        let stored = || Some(state.get(&key)?.meta().resource_version);
+        let before = match verb {
+            Verb::Create => None,
+            _ => expected.or_else(stored),
+        };
+        Planned {
+            verb,
+            name: key.name,
+            before,
+        }
+    }
+
+    fn of_nothing() -> Planned {
+        Planned {
+            verb: Verb::Update,
+            name: String::new(),
+            before: None,
+        }
+    }
 }
 
 /// The object in an outcome, or the refusal as a `Status`.

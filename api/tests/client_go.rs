@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cluster::{MemoryCluster, Server};
+use cluster::{MemoryCluster, ROOT, Server};
 use guideway_api::Limits;
 use guideway_model::command::Part;
 use guideway_model::meta::Uid;
@@ -45,6 +45,7 @@ impl Clients {
     async fn start(url: &str) -> Clients {
         let mut process = Command::new(build().await)
             .arg(url)
+            .env("GUIDEWAY_TOKEN", ROOT.text())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use cluster::Server;
+use cluster::{ROOT, Server};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -35,5 +35,8 @@ async fn the_client_reads_writes_watches_and_applies() {
         .arg(&target))
     .await;
     let server = Server::start().await;
-    run(Command::new(target.join("debug/clients")).arg(format!("http://{}", server.address))).await;
+    run(Command::new(target.join("debug/clients"))
+        .arg(format!("http://{}", server.address))
+        .env("GUIDEWAY_TOKEN", ROOT.text()))
+    .await;
 }

@@ -8,7 +8,7 @@ mod cluster;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cluster::Server;
+use cluster::{ROOT, Server};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -20,7 +20,11 @@ const PACKAGE: &str = "kubernetes==37.0.2";
 async fn run(program: &Path, arguments: &[&str]) {
     let wanted = "this test needs python3 with venv (Debian: apt-get install -y python3-venv) and a way to PyPI";
     let mut command = Command::new(program);
-    let output = command.args(arguments).kill_on_drop(true).output();
+    let output = command
+        .args(arguments)
+        .env("GUIDEWAY_TOKEN", ROOT.text())
+        .kill_on_drop(true)
+        .output();
     let output = timeout(DEADLINE, output).await.expect("in time");
     let output = output.unwrap_or_else(|error| panic!("{program:?}: {error}; {wanted}"));
     assert!(

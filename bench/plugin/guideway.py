@@ -13,6 +13,9 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1]))
+import kubeconfig  # noqa: E402
+
 BINARY = Path(os.environ.get("GUIDEWAY", HERE.parents[2] / "target/release/guideway"))
 API_PORT = int(os.environ.get("GUIDEWAY_API_PORT", "7443"))
 GATEWAY_API = "/apis/gateway.networking.k8s.io/v1/namespaces/default"
@@ -58,31 +61,36 @@ def manifests(number, mode, listen, backends, sni=None):
     return [*objects, (GATEWAYS, gateway)]
 
 
-def send(method, path, body=None):
-    request = urllib.request.Request(f"http://127.0.0.1:{API_PORT}{path}", method=method,
+def sign_in(work):
+    """What is shown to the node whose data is in the session's folder."""
+    return kubeconfig.context(Path(work) / "data" / "admin.kubeconfig")
+
+
+def send(tls, method, path, body=None):
+    request = urllib.request.Request(f"https://127.0.0.1:{API_PORT}{path}", method=method,
                                      data=None if body is None else json.dumps(body).encode(),
                                      headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=10, context=tls) as answer:
         return json.load(answer)
 
 
-def put(collection, body):
+def put(tls, collection, body):
     """Creates an object, or replaces the one of its name."""
     try:
-        send("POST", collection, body)
+        send(tls, "POST", collection, body)
     except urllib.error.HTTPError as error:
         if error.code != 409:
             raise RuntimeError(f"{collection}: {error.code} {error.read().decode(errors='replace')}") from error
         path = f"{collection}/{body['metadata']['name']}"
-        body["metadata"]["resourceVersion"] = send("GET", path)["metadata"]["resourceVersion"]
-        send("PUT", path, body)
+        body["metadata"]["resourceVersion"] = send(tls, "GET", path)["metadata"]["resourceVersion"]
+        send(tls, "PUT", path, body)
 
 
-def wait_ready():
+def wait_ready(tls):
     deadline = time.monotonic() + 30
     while True:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{API_PORT}/readyz", timeout=5).close()
+            urllib.request.urlopen(f"https://127.0.0.1:{API_PORT}/readyz", timeout=5, context=tls).close()
             return
         except OSError:
             if time.monotonic() > deadline:
@@ -92,10 +100,11 @@ def wait_ready():
 
 def apply_file(path):
     """What the started session runs beside the node: waits for it, sends what the file holds, ends."""
-    wait_ready()
+    tls = sign_in(Path(path).parent)
+    wait_ready(tls)
     for number, route in enumerate(json.loads(Path(path).read_text())):
         for collection, body in manifests(number, **route):
-            put(collection, body)
+            put(tls, collection, body)
 
 
 class Guideway:
@@ -131,11 +140,11 @@ class Guideway:
     def reload(self, s, run):
         number = len(s.routes) - 1
         for collection, body in manifests(number, s.mode, s.routes[-1].listen, s.routes[-1].backends):
-            put(collection, body)
+            put(sign_in(s.work), collection, body)
 
     def add_backend(self, s, run, addr):
         collection, body = manifests(0, s.mode, s.routes[0].listen, [*s.routes[0].backends, addr])[0]
-        put(collection, body)
+        put(sign_in(s.work), collection, body)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ pub struct NodeStatus {
 }
 
 impl Api {
-    /// The API at a base URL such as `http://127.0.0.1:7070`.
+    /// The API at a base URL such as `https://127.0.0.1:7070`.
     pub fn new(base: &str) -> Api {
         Api {
             base: base.trim_end_matches('/').to_owned(),

@@ -13,7 +13,7 @@ use crate::addresses::Addresses;
 use crate::api::{Api, NodeStatus};
 use crate::process::{self, Process};
 use crate::traffic::{self, Answer};
-use crate::{binary, wait};
+use crate::{binary, credentials, wait};
 
 /// A running cluster. Dropping it ends every process of it.
 #[derive(Debug)]
@@ -88,6 +88,7 @@ impl Cluster {
             serde_json::from_slice(&text).map_err(|error| error.to_string())
         });
         assert_eq!(ready.nodes.len(), 3, "the ready file lists every node");
+        credentials::read(&ready.kubeconfig);
         Cluster {
             demo,
             nodes: ready.nodes,

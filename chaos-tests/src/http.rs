@@ -1,10 +1,15 @@
-//! A small blocking HTTP/1.1 client: one request a connection, so that no state is shared between requests.
+//! A small blocking HTTP/1.1 client: one request a connection, so that no state is shared between requests. What it
+//! shows to an `https://` server is what the kubeconfig says that was last read for it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustls::{ClientConnection, StreamOwned};
+use rustls_pki_types::ServerName;
 use serde_json::Value;
+
+use crate::credentials;
 
 /// Longer than any answer takes, writes without quorum included.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,9 +50,9 @@ impl Response {
     }
 }
 
-/// Sends one request to an `http://address:port/path` URL.
+/// Sends one request to an `http://address:port/path` or `https://` URL.
 pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
-    let (authority, path) = split(url)?;
+    let Target { authority, path, .. } = split(url)?;
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()
@@ -58,7 +63,7 @@ pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> i
     head.push_str("\r\n");
     let mut request = head.into_bytes();
     request.extend_from_slice(body);
-    exchange(authority, &request)
+    exchange(url, &request)
 }
 
 /// Gets a URL.
@@ -67,14 +72,12 @@ pub fn get(url: &str) -> io::Result<Response> {
 }
 
 /// A watch: lines of JSON that come until one side ends it.
-#[derive(Debug)]
-pub struct Watch(BufReader<TcpStream>);
+pub struct Watch(BufReader<Box<dyn Stream>>);
 
 impl Watch {
     /// Opens a watch at a URL.
     pub fn open(url: &str) -> io::Result<Watch> {
-        let (authority, path) = split(url)?;
-        let mut stream = connect(authority)?;
+        let (mut stream, Target { authority, path, .. }) = connect(url)?;
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n"
@@ -103,13 +106,13 @@ impl Watch {
     }
 }
 
-/// Sends bytes as they are to an `http://` URL's server and reads an answer; for input no client library would send.
+/// Sends bytes as they are to a URL's server and reads an answer; for input no client library would send.
 pub fn send_raw(url: &str, request: &[u8]) -> io::Result<Response> {
-    exchange(split(url)?.0, request)
+    exchange(url, request)
 }
 
-fn exchange(authority: &str, request: &[u8]) -> io::Result<Response> {
-    let mut stream = connect(authority)?;
+fn exchange(url: &str, request: &[u8]) -> io::Result<Response> {
+    let (mut stream, Target { authority, .. }) = connect(url)?;
     // A server that refuses a body early answers and closes while the client still writes.
     let written = stream.write_all(request);
     let mut answer = Vec::new();
@@ -128,23 +131,53 @@ fn exchange(authority: &str, request: &[u8]) -> io::Result<Response> {
     }
 }
 
-fn connect(authority: &str) -> io::Result<TcpStream> {
+/// A connection, with TLS or without.
+trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
+
+fn connect(url: &str) -> io::Result<(Box<dyn Stream>, Target<'_>)> {
+    let target = split(url)?;
+    let authority = target.authority;
+    let invalid = |problem: String| io::Error::new(io::ErrorKind::InvalidInput, problem);
     let address: SocketAddr = authority
         .parse()
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{authority} is not address:port")))?;
+        .map_err(|_| invalid(format!("{authority} is not address:port")))?;
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    Ok(stream)
+    if !target.is_tls {
+        return Ok((Box::new(stream), target));
+    }
+    let config = credentials::of(authority)
+        .ok_or_else(|| invalid(format!("no kubeconfig was read that has a server {authority}")))?;
+    let name = ServerName::from(address.ip());
+    let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    Ok((Box::new(StreamOwned::new(session, stream)), target))
 }
 
-fn split(url: &str) -> io::Result<(&str, &str)> {
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{url} is not an http:// URL")))?;
+/// The parts of a URL.
+struct Target<'a> {
+    is_tls: bool,
+    authority: &'a str,
+    path: &'a str,
+}
+
+fn split(url: &str) -> io::Result<Target<'_>> {
+    let (is_tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => {
+            let problem = format!("{url} is neither an http:// nor an https:// URL");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+    };
     let slash = rest.find('/').unwrap_or(rest.len());
-    let path = if slash == rest.len() { "/" } else { &rest[slash..] };
-    Ok((&rest[..slash], path))
+    Ok(Target {
+        is_tls,
+        authority: &rest[..slash],
+        path: if slash == rest.len() { "/" } else { &rest[slash..] },
+    })
 }
 
 fn parse(answer: &[u8]) -> Option<Response> {

@@ -13,6 +13,7 @@ pub mod binary;
 pub mod boxes;
 pub mod certificate;
 pub mod cluster;
+pub mod credentials;
 pub mod crowd;
 pub mod datagrams;
 pub mod descriptors;

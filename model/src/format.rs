@@ -10,6 +10,10 @@ use crate::faults::Faults;
 pub(crate) const DNS_LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// RFC 1123 subdomain: labels joined by dots.
 pub(crate) const DNS_SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// One segment of a path, as roles are named.
+pub(crate) const PATH_SEGMENT: &str = r"^[^/%\s.][^/%\s]*$";
+/// SHA-256 in lower-case hexadecimal digits.
+pub(crate) const SHA256: &str = r"^[0-9a-f]{64}$";
 /// RFC 1123 subdomain, or empty for the core group.
 pub(crate) const GROUP: &str = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// Kind of an object.
@@ -54,6 +58,11 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
             "must be lower-case letters, digits and '-', starting and ending with a letter or digit (RFC 1123)",
         ),
         (DNS_SUBDOMAIN, SUBDOMAIN_RULE),
+        (
+            PATH_SEGMENT,
+            "must be one segment of a path: no '/', no '%', no white space, and no '.' at its beginning",
+        ),
+        (SHA256, "must be a SHA-256 in 64 lower-case hexadecimal digits"),
         (GROUP, "must be an API group such as gateway.networking.k8s.io, or empty for the core group"),
         (KIND, "must be a kind such as Service: letters, digits and '-', starting with a letter"),
         (
@@ -167,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(FORMATS.len(), 14);
+        assert_eq!(FORMATS.len(), 16);
     }
 
     #[test]

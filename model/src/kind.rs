@@ -43,6 +43,16 @@ pub enum Kind {
     BackendTrafficPolicy,
     /// guideway.dev/v1alpha1 Drain
     Drain,
+    /// rbac.authorization.k8s.io/v1 Role
+    Role,
+    /// rbac.authorization.k8s.io/v1 ClusterRole
+    ClusterRole,
+    /// rbac.authorization.k8s.io/v1 RoleBinding
+    RoleBinding,
+    /// rbac.authorization.k8s.io/v1 ClusterRoleBinding
+    ClusterRoleBinding,
+    /// guideway.dev/v1alpha1 ApiToken
+    ApiToken,
 }
 
 /// How the API names a kind.
@@ -274,6 +284,66 @@ const KINDS: &[KindInfo] = &[
         short_names: &[],
         namespaced: false,
         has_status: true,
+    },
+    KindInfo {
+        kind: Kind::Role,
+        group: "rbac.authorization.k8s.io",
+        version: "v1",
+        accepted_versions: &[],
+        name: "Role",
+        plural: "roles",
+        singular: "role",
+        short_names: &[],
+        namespaced: true,
+        has_status: false,
+    },
+    KindInfo {
+        kind: Kind::ClusterRole,
+        group: "rbac.authorization.k8s.io",
+        version: "v1",
+        accepted_versions: &[],
+        name: "ClusterRole",
+        plural: "clusterroles",
+        singular: "clusterrole",
+        short_names: &[],
+        namespaced: false,
+        has_status: false,
+    },
+    KindInfo {
+        kind: Kind::RoleBinding,
+        group: "rbac.authorization.k8s.io",
+        version: "v1",
+        accepted_versions: &[],
+        name: "RoleBinding",
+        plural: "rolebindings",
+        singular: "rolebinding",
+        short_names: &[],
+        namespaced: true,
+        has_status: false,
+    },
+    KindInfo {
+        kind: Kind::ClusterRoleBinding,
+        group: "rbac.authorization.k8s.io",
+        version: "v1",
+        accepted_versions: &[],
+        name: "ClusterRoleBinding",
+        plural: "clusterrolebindings",
+        singular: "clusterrolebinding",
+        short_names: &[],
+        namespaced: false,
+        has_status: false,
+    },
+    KindInfo {
+        kind: Kind::ApiToken,
+        group: "guideway.dev",
+        version: "v1alpha1",
+        accepted_versions: &[],
+        name: "ApiToken",
+        plural: "apitokens",
+        singular: "apitoken",
+        short_names: &[],
+        namespaced: false,
+        has_status: false,
     },
 ];
 

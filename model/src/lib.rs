@@ -5,6 +5,7 @@
 //! byte-equal plans on every node.
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod certificate;
 pub mod command;
 mod decode;

@@ -15,9 +15,9 @@ use crate::meta::{self, ObjectMeta};
 use crate::outcome::Cause;
 use crate::resource::rules::{IMMUTABLE, Rules};
 use crate::resource::{
-    AnyPolicy, AnyRoute, Backend, BackendTlsPolicy, BackendTrafficPolicy, ClientTrafficPolicy, ConfigMap, Drain,
-    EndpointSlice, Gateway, GatewayClass, ListenerSet, Namespace, PolicyStatus, ReferenceGrant, RouteStatus, Secret,
-    Service, TcpRoute, TlsRoute, UdpRoute,
+    AnyPolicy, AnyRoute, ApiToken, Backend, BackendTlsPolicy, BackendTrafficPolicy, ClientTrafficPolicy, ClusterRole,
+    ClusterRoleBinding, ConfigMap, Drain, EndpointSlice, Gateway, GatewayClass, ListenerSet, Namespace, PolicyStatus,
+    ReferenceGrant, Role, RoleBinding, RouteStatus, Secret, Service, TcpRoute, TlsRoute, UdpRoute,
 };
 
 pub(crate) use variants::{for_each_pair, for_each_type, for_each_variant};
@@ -75,6 +75,16 @@ pub enum Object {
     BackendTrafficPolicy(Arc<BackendTrafficPolicy>),
     /// guideway.dev/v1alpha1
     Drain(Arc<Drain>),
+    /// rbac.authorization.k8s.io/v1
+    Role(Arc<Role>),
+    /// rbac.authorization.k8s.io/v1
+    ClusterRole(Arc<ClusterRole>),
+    /// rbac.authorization.k8s.io/v1
+    RoleBinding(Arc<RoleBinding>),
+    /// rbac.authorization.k8s.io/v1
+    ClusterRoleBinding(Arc<ClusterRoleBinding>),
+    /// guideway.dev/v1alpha1
+    ApiToken(Arc<ApiToken>),
 }
 
 /// What to do with fields that the type does not have, or has twice (Kubernetes `fieldValidation`).
@@ -119,6 +129,11 @@ impl Object {
             Object::ClientTrafficPolicy(_) => Kind::ClientTrafficPolicy,
             Object::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
             Object::Drain(_) => Kind::Drain,
+            Object::Role(_) => Kind::Role,
+            Object::ClusterRole(_) => Kind::ClusterRole,
+            Object::RoleBinding(_) => Kind::RoleBinding,
+            Object::ClusterRoleBinding(_) => Kind::ClusterRoleBinding,
+            Object::ApiToken(_) => Kind::ApiToken,
         }
     }
 

@@ -4,6 +4,7 @@
 //! published schemas and decoding use them. What needs more than one field is in `rules` and each kind's part
 //! of it.
 
+mod api_token;
 mod backend;
 mod backend_tls_policy;
 mod backend_traffic_policy;
@@ -22,6 +23,8 @@ mod namespace;
 mod policy;
 mod reference;
 mod reference_grant;
+mod role;
+mod role_binding;
 mod route;
 pub(crate) mod rules;
 mod secret;
@@ -31,6 +34,7 @@ mod time_span;
 mod tls_route;
 mod udp_route;
 
+pub use api_token::{ApiToken, ApiTokenSpec};
 pub use backend::{Backend, BackendEndpoint, BackendSpec, BackendStatus};
 pub use backend_tls_policy::{
     BackendTlsPolicy, BackendTlsPolicySpec, BackendTlsValidation, SubjectAltName, SubjectAltNameType,
@@ -74,6 +78,8 @@ pub use reference::{
     ParentReference, ReferentReference, SecretReference,
 };
 pub use reference_grant::{ReferenceGrant, ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
+pub use role::{ClusterRole, PolicyRule, Role};
+pub use role_binding::{ClusterRoleBinding, RBAC_GROUP, RoleBinding, RoleKind, RoleRef, Subject, SubjectKind};
 pub use route::{AnyRoute, RouteParentStatus, RouteRule, RouteSpec, RouteStatus};
 pub use secret::Secret;
 pub use service::port::{IntOrString, IpProtocol, ServicePort};

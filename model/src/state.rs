@@ -31,6 +31,7 @@ pub(crate) mod host;
 pub(crate) mod index;
 mod members;
 pub(crate) mod pools;
+mod roles;
 mod settle;
 mod snapshot;
 
@@ -86,7 +87,7 @@ impl State {
 
     /// The highest cluster level that this code can apply. The replicated level says which commands and which table
     /// algorithm may be used; it is raised only when every member supports it.
-    pub const LEVEL: u32 = State::TWO_PHASES;
+    pub const LEVEL: u32 = State::IDENTITIES;
 
     /// Time of the last command that had a later one than those before it.
     pub fn time(&self) -> UnixMillis {

@@ -12,9 +12,11 @@ use clap_complete::Shell;
 use guideway_identity::JoinToken;
 use guideway_model::NodeId;
 
+use crate::client::Access;
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
-use crate::{membership, reference, run, sessions, status};
+use crate::membership::ADMIN_KUBECONFIG;
+use crate::{membership, reference, run, sessions, status, tokens};
 use answer::print;
 use exit::Failure;
 
@@ -64,6 +66,8 @@ enum Command {
     Status(StatusArgs),
     /// Show and close live sessions of the whole cluster
     Sessions(Box<SessionsArgs>),
+    /// Make, show and revoke tokens with which users sign in
+    Token(TokenArgs),
     /// Run a cluster on this machine to play with; Ctrl-C removes it
     Demo(DemoOptions),
     /// Check a configuration and print what is in effect
@@ -133,7 +137,7 @@ enum CertsTask {
 /// Whom to ask.
 #[derive(Debug, Args)]
 struct ServerArgs {
-    /// URL of any node's API; otherwise api.listen of the configuration
+    /// URL of any node's API; otherwise that of the kubeconfig
     #[arg(
         long,
         value_name = "URL",
@@ -142,9 +146,12 @@ struct ServerArgs {
         global = true
     )]
     server: Option<String>,
-    /// Configuration file of a node on this machine
+    /// Configuration file of a node on this machine, which is then asked
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// Kubeconfig that says as whom to ask; otherwise admin.kubeconfig in the data folder
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG", global = true)]
+    kubeconfig: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +160,14 @@ struct SessionsArgs {
     server: ServerArgs,
     #[command(subcommand)]
     task: sessions::Task,
+}
+
+#[derive(Debug, Args)]
+struct TokenArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    task: tokens::Task,
 }
 
 #[derive(Debug, Args)]
@@ -229,13 +244,14 @@ async fn execute(command: Command) -> Result<(), Failure> {
             print(&answer::rotated(beside.node(), key))
         }
         Command::Status(args) => {
-            let report = status::fetch(&server(&args.server)?).await?;
+            let report = status::fetch(access(&args.server)?).await?;
             print(&match args.output {
                 Output::Table => report.table(),
                 Output::Json => report.json(),
             })
         }
-        Command::Sessions(args) => Ok(sessions::execute(&server(&args.server)?, args.task).await?),
+        Command::Sessions(args) => Ok(sessions::execute(access(&args.server)?, args.task).await?),
+        Command::Token(args) => Ok(tokens::execute(access(&args.server)?, args.task).await?),
         Command::Demo(options) => Ok(demo::run(options).await?),
         Command::CheckConfig(args) if args.explain => print(&config::explain()),
         Command::CheckConfig(args) => {
@@ -256,23 +272,28 @@ fn load(path: &Path) -> Result<Config, Failure> {
     Ok(Config::load(path)?.0)
 }
 
-fn server(args: &ServerArgs) -> Result<String, Failure> {
-    if let Some(server) = &args.server {
-        return Ok(server.clone());
-    }
+/// Whom to ask, and as whom.
+fn access(args: &ServerArgs) -> Result<Access, Failure> {
     let default = Path::new(DEFAULT_CONFIG);
-    let address = match &args.config {
-        Some(path) => load(path)?.api_listen,
-        None if default.exists() => load(default)?.api_listen,
+    let config = match &args.config {
+        Some(path) => load(path)?,
+        None if default.exists() => load(default)?,
         // A file that says nothing but a name has every default.
-        None => {
-            Config::parse(default, "name = \"any\"")
-                .map_err(LoadError::from)?
-                .0
-                .api_listen
-        }
+        None => Config::parse(default, "name = \"any\"").map_err(LoadError::from)?.0,
     };
-    Ok(format!("http://{address}"))
+    // Of several files, as KUBECONFIG may name them, the first is ours.
+    let named = args
+        .kubeconfig
+        .as_deref()
+        .map(|path| path.to_string_lossy().into_owned());
+    let named = named.and_then(|paths| paths.split(':').find(|path| !path.is_empty()).map(PathBuf::from));
+    let kubeconfig = named.unwrap_or_else(|| config.data_dir.join(ADMIN_KUBECONFIG));
+    let server = match (&args.server, &args.config) {
+        (Some(server), _) => Some(server.clone()),
+        (None, Some(_)) => Some(config.api_url()),
+        (None, None) => None,
+    };
+    Ok(Access::from_kubeconfig(&kubeconfig, server.as_deref())?)
 }
 
 fn host_and_port(text: &str) -> Result<String, String> {

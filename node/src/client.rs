@@ -4,21 +4,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{ACCEPT, CONTENT_TYPE, WARNING};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, WARNING};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
 use serde_json::Value;
+
+mod access;
+mod connection;
+
+pub use access::{Access, AccessError};
 
 /// Longest answer that is read; a longer one is an error.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Talks to one server.
+/// Talks to one server, with a connection for each request: there are few, and none is left open.
 #[derive(Clone, Debug)]
 pub struct Client {
-    server: String,
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    access: Access,
     timeout: Duration,
 }
 
@@ -33,7 +35,7 @@ struct Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The URL is not one.
-    #[error("{url} is not a URL: {problem}; give one such as http://127.0.0.1:7443")]
+    #[error("{url} is not a URL: {problem}; give one such as https://127.0.0.1:7443")]
     Url {
         /// What was given.
         url: String,
@@ -82,21 +84,14 @@ impl RequestError {
 }
 
 impl Client {
-    /// A client of `server`, such as `http://127.0.0.1:7443`; each request may take `timeout`.
-    pub fn new(server: &str, timeout: Duration) -> Client {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(timeout));
-        connector.set_nodelay(true);
-        Client {
-            server: server.trim_end_matches('/').to_owned(),
-            http: HyperClient::builder(TokioExecutor::new()).build(connector),
-            timeout,
-        }
+    /// A client of a server; each request may take `timeout`.
+    pub fn new(access: Access, timeout: Duration) -> Client {
+        Client { access, timeout }
     }
 
     /// The server's URL, without a slash at the end.
     pub fn server(&self) -> &str {
-        &self.server
+        &self.access.server
     }
 
     /// The JSON at `path`.
@@ -126,7 +121,7 @@ impl Client {
 
     /// The text at `path`, whatever the status; for the health endpoints.
     pub async fn probe(&self, path: &str) -> Result<(StatusCode, String), RequestError> {
-        let url = format!("{}{path}", self.server);
+        let url = format!("{}{path}", self.access.server);
         let Answer { status, body, .. } = self.exchange(Method::GET, &url, Bytes::new()).await?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
@@ -136,7 +131,7 @@ impl Client {
     }
 
     async fn send_warned(&self, method: Method, path: &str, body: Bytes) -> Result<(Value, Vec<String>), RequestError> {
-        let url = format!("{}{path}", self.server);
+        let url = format!("{}{path}", self.access.server);
         let Answer { status, warnings, body } = self.exchange(method, &url, body).await?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         if status.is_success() {
@@ -150,35 +145,47 @@ impl Client {
     }
 
     async fn exchange(&self, method: Method, url: &str, body: Bytes) -> Result<Answer, RequestError> {
-        let request = Request::builder()
+        let unusable = |problem: String| RequestError::Url {
+            url: url.to_owned(),
+            problem,
+        };
+        let target: Uri = url
+            .parse()
+            .map_err(|error: hyper::http::uri::InvalidUri| unusable(error.to_string()))?;
+        let authority = target.authority().map(ToString::to_string).unwrap_or_default();
+        let mut request = Request::builder()
             .method(method)
-            .uri(url)
+            .uri(target.path_and_query().map_or("/", |path| path.as_str()))
+            .header(HOST, authority)
             .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.access.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request
             .body(Full::new(body))
-            .map_err(|error| RequestError::Url {
-                url: url.to_owned(),
-                problem: error.to_string(),
-            })?;
+            .map_err(|error| unusable(error.to_string()))?;
         let unreachable = |problem| RequestError::Unreachable {
             url: url.to_owned(),
             problem,
         };
         let answer = async {
-            let response = self
-                .http
-                .request(request)
-                .await
-                .map_err(|error| unreachable(causes(&error)))?;
-            let status = response.status();
-            let warnings = response.headers().get_all(WARNING).iter();
-            let warnings = warnings.filter_map(|value| warning(value.to_str().ok()?)).collect();
-            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
-                .collect()
-                .await
-                .map_err(|error| unreachable(causes(error.as_ref())))?;
-            let body = body.to_bytes();
-            Ok(Answer { status, warnings, body })
+            let stream = connection::connect(&target, self.access.tls.as_ref());
+            let stream = stream.await.map_err(|error| unreachable(causes(&error)))?;
+            let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+            let (mut sender, connection) = shaken.map_err(|error| unreachable(causes(&error)))?;
+            // Ends when the answer is read or given up, and with it the sender.
+            let exchange = async {
+                let response = sender.send_request(request).await;
+                let response = response.map_err(|error| unreachable(causes(&error)))?;
+                read(response).await.map_err(unreachable)
+            };
+            let mut connection = std::pin::pin!(connection);
+            let mut exchange = std::pin::pin!(exchange);
+            tokio::select! {
+                answer = &mut exchange => answer,
+                _ended = &mut connection => exchange.await,
+            }
         };
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(answer) => answer,
@@ -188,6 +195,15 @@ impl Client {
             }),
         }
     }
+}
+
+async fn read(response: hyper::Response<hyper::body::Incoming>) -> Result<Answer, String> {
+    let status = response.status();
+    let warnings = response.headers().get_all(WARNING).iter();
+    let warnings = warnings.filter_map(|value| warning(value.to_str().ok()?)).collect();
+    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let body = body.map_err(|error| causes(error.as_ref()))?.to_bytes();
+    Ok(Answer { status, warnings, body })
 }
 
 /// The text of `299 - "text"` (RFC 7234, section 5.5), as Kubernetes sends it.

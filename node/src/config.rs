@@ -9,7 +9,7 @@ pub(crate) mod keys;
 mod reader;
 mod value;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,8 +32,12 @@ pub struct Config {
     pub peer_listen: SocketAddr,
     /// How long certificates that this node signs are good for.
     pub certificate_life: Duration,
-    /// Where the REST API listens; a loopback address.
+    /// Where the REST API listens.
     pub api_listen: SocketAddr,
+    /// Whether it is served without TLS; only on a loopback address.
+    pub api_plain_http: bool,
+    /// Where what is done through the API is written down.
+    pub audit: Audit,
     /// Where `/metrics` is served; a loopback address.
     pub metrics_listen: SocketAddr,
     /// What the data plane is told.
@@ -99,6 +103,32 @@ pub enum AccessLogTarget {
     File(PathBuf),
 }
 
+/// Settings of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Where lines go.
+    pub target: AuditTarget,
+    /// Size at which the file is put aside.
+    pub max_bytes: u64,
+    /// Files put aside that are kept.
+    pub kept_files: u32,
+    /// Lines that wait at most.
+    pub queue: u32,
+    /// How long a write waits for a place among them.
+    pub patience: Duration,
+}
+
+/// Where audit lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Nowhere.
+    Off,
+    /// `audit.log` in the data folder.
+    DataDir,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
 /// Settings of the process log, which goes to standard error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -158,6 +188,7 @@ impl Config {
         let config = read(&mut reader);
         if config.is_some() {
             refuse_shared_addresses(&mut reader, config.as_ref());
+            refuse_plain_http_off_loopback(&mut reader, config.as_ref());
         }
         let (effective, faults) = reader.finish();
         match config {
@@ -167,16 +198,31 @@ impl Config {
     }
 }
 
+impl Config {
+    /// URL at which this node's API is reached.
+    pub fn api_url(&self) -> String {
+        let scheme = if self.api_plain_http { "http" } else { "https" };
+        let mut address = self.api_listen;
+        // Where it listens on every address, it is reached on the one that it has for data.
+        if address.ip().is_unspecified() {
+            address.set_ip(self.data.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        }
+        format!("{scheme}://{address}")
+    }
+}
+
 fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let name = reader.read(&keys::NAME, value::node_name);
     let data_dir = reader.read(&keys::DATA_DIR, value::absolute_path);
     let peer_listen = reader.read(&keys::PEER_LISTEN, value::reachable);
     let certificate_life = reader.read(&keys::PEER_CERTIFICATE_LIFE, value::certificate_life);
-    let api_listen = reader.read(&keys::API_LISTEN, value::loopback);
+    let api_listen = reader.read(&keys::API_LISTEN, value::listen);
+    let api_plain_http = reader.read(&keys::API_PLAIN_HTTP, value::boolean);
     let metrics_listen = reader.read(&keys::METRICS_LISTEN, value::loopback);
     let data = read_data(reader);
     let access_target = reader.read(&keys::ACCESS_LOG_TO, value::access_log_target);
     let open_lines = reader.read(&keys::ACCESS_LOG_OPEN_LINES, value::boolean);
+    let audit = read_audit(reader);
     let level = reader.read(&keys::LOG_LEVEL, value::log_level);
     let format = reader.read(&keys::LOG_FORMAT, value::log_format);
     let start_wait = reader.read(&keys::START_WAIT, value::start_wait);
@@ -189,6 +235,8 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         peer_listen: peer_listen?,
         certificate_life: certificate_life?,
         api_listen: api_listen?,
+        api_plain_http: api_plain_http?,
+        audit: audit?,
         metrics_listen: metrics_listen?,
         data: data?,
         access_log: AccessLog {
@@ -235,6 +283,33 @@ fn read_data(reader: &mut Reader<'_>) -> Option<Data> {
         pins: pins?,
         grace: grace?,
     })
+}
+
+fn read_audit(reader: &mut Reader<'_>) -> Option<Audit> {
+    let target = reader.read(&keys::AUDIT_TO, value::audit_target);
+    let max_bytes = reader.read(&keys::AUDIT_MAX_BYTES, value::audit_bytes);
+    let kept_files = reader.read(&keys::AUDIT_KEPT_FILES, value::audit_files);
+    let queue = reader.read(&keys::AUDIT_QUEUE, value::audit_queue);
+    let patience = reader.read(&keys::AUDIT_PATIENCE, value::audit_patience);
+    Some(Audit {
+        target: target?,
+        max_bytes: max_bytes?,
+        kept_files: kept_files?,
+        queue: queue?,
+        patience: patience?,
+    })
+}
+
+/// Without TLS whoever can listen on the way has every token.
+fn refuse_plain_http_off_loopback(reader: &mut Reader<'_>, config: Option<&Config>) {
+    let Some(config) = config else { return };
+    if config.api_plain_http && !config.api_listen.ip().is_loopback() {
+        let listen = config.api_listen;
+        reader.fault(
+            &keys::API_PLAIN_HTTP,
+            format!("true, but api.listen is {listen}, which is not on loopback; leave TLS on, or listen on 127.0.0.1"),
+        );
+    }
 }
 
 fn refuse_shared_addresses(reader: &mut Reader<'_>, config: Option<&Config>) {

@@ -24,9 +24,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use guideway_consensus::InviteError;
 
-use crate::client::RequestError;
+use crate::client::{AccessError, RequestError};
 use crate::config::LoadError;
-use crate::membership::{InitError, JoinError};
+use crate::membership::{AdminError, InitError, JoinError};
 use crate::signals::Stop;
 use child::Children;
 use endpoints::Endpoints;
@@ -103,6 +103,12 @@ pub(crate) enum DemoError {
     /// The first node's store.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// The administrator's certificate.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The kubeconfig that the demo wrote.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A token for a further node.
     #[error(transparent)]
     Invite(#[from] InviteError),

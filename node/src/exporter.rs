@@ -82,8 +82,13 @@ pub(crate) async fn start(
 }
 
 async fn scrape(handle: PrometheusHandle, metrics: NodeMetrics) -> impl IntoResponse {
+    ([(CONTENT_TYPE, CONTENT)], render(&handle, &metrics))
+}
+
+/// The metrics as they are, as text.
+pub(crate) fn render(handle: &PrometheusHandle, metrics: &NodeMetrics) -> String {
     metrics.refresh();
-    ([(CONTENT_TYPE, CONTENT)], handle.render())
+    handle.render()
 }
 
 async fn upkeep(handle: PrometheusHandle, stop: watch::Receiver<bool>) {

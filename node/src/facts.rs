@@ -22,7 +22,7 @@ pub(crate) fn facts(config: &Config) -> NodeFacts {
     NodeFacts {
         name: config.name.clone(),
         peer_address: config.peer_listen.to_string(),
-        api_url: format!("http://{}", config.api_listen),
+        api_url: config.api_url(),
         metrics_url: format!("http://{}/metrics", config.metrics_listen),
         data_address: config.data.address,
         version: VERSION.to_owned(),

@@ -35,3 +35,4 @@ mod sessions;
 mod shell;
 mod signals;
 mod status;
+mod tokens;

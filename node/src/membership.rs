@@ -145,28 +145,45 @@ pub(crate) async fn join(config: &Config, token: &JoinToken, member: Option<&str
 /// Writes a kubeconfig with which whoever can read it may do everything: the owner of the data folder, who has the
 /// authority's key anyway.
 fn write_admin(config: &Config) -> Result<(), AdminError> {
-    let authority = consensus::authority(&config.data_dir)?;
+    let server = KubeconfigServer {
+        name: config.name.clone(),
+        url: config.api_url(),
+    };
+    let text = administrator(&config.data_dir, &[server])?;
+    write_private(&config.data_dir.join(ADMIN_KUBECONFIG), &text)
+}
+
+/// A kubeconfig with a context for each server, for a new administrator of the cluster whose member has this data folder.
+pub(crate) fn administrator(data_dir: &Path, servers: &[KubeconfigServer]) -> Result<String, AdminError> {
+    let authority = consensus::authority(data_dir)?;
     let admin = UserSubject {
         user: "admin".to_owned(),
         groups: vec![MASTERS.to_owned()],
     };
     let (certificate, key) = authority.issue_user(&admin, Validity::starting(UnixTime::now(), ADMIN_LIFE))?;
-    let server = KubeconfigServer {
-        name: config.name.clone(),
-        url: format!("https://{}", config.api_listen),
-    };
-    let text = kubeconfig(&[server], "admin", authority.certificate_pem(), &certificate, &key);
-    let path = config.data_dir.join(ADMIN_KUBECONFIG);
-    write_private(&path, &text).map_err(|source| AdminError::Write { path, source })
+    Ok(kubeconfig(
+        servers,
+        "admin",
+        authority.certificate_pem(),
+        &certificate,
+        &key,
+    ))
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // One that was there may have another mode.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), AdminError> {
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        // One that was there may have another mode.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| AdminError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn join_error(config: &Config, member: &str, error: consensus::JoinError) -> JoinError {

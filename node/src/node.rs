@@ -60,6 +60,12 @@ pub enum StartError {
     /// Data plane.
     #[error(transparent)]
     DataPlane(#[from] guideway_dataplane::StartError),
+    /// The certificates that the API is served with.
+    #[error("the API cannot be served with TLS: {0}")]
+    Tls(#[from] guideway_api::ServerTlsError),
+    /// Where what is done is written down.
+    #[error(transparent)]
+    Audit(#[from] guideway_api::AuditError),
     /// The API's address cannot be bound.
     #[error("api.listen {address} cannot be bound: {source}")]
     ApiBind {

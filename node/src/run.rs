@@ -49,7 +49,7 @@ pub(crate) async fn run(config: Config, stop_with: Option<i32>) -> Result<(), Ru
     tracing::info!(
         node = %node.id(),
         ready = node.is_ready(),
-        api = %format_args!("http://{}", config.api_listen),
+        api = %config.api_url(),
         metrics = %format_args!("http://{}/metrics", config.metrics_listen),
         "serving"
     );

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use crate::client::{Client, RequestError};
+use crate::client::{Access, Client, RequestError};
 
 /// Longer than the API waits for the slowest node.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,9 +52,9 @@ pub(crate) enum SessionsError {
     Output(#[from] io::Error),
 }
 
-/// Does what was asked, with the API at `server`.
-pub(crate) async fn execute(server: &str, task: Task) -> Result<(), SessionsError> {
-    let client = Client::new(server, REQUEST_TIMEOUT);
+/// Does what was asked, with the API that `access` leads to.
+pub(crate) async fn execute(access: Access, task: Task) -> Result<(), SessionsError> {
+    let client = Client::new(access, REQUEST_TIMEOUT);
     match task {
         Task::List(arguments) => list::run(&client, &arguments).await,
         Task::Top(arguments) => top::run(&client, &arguments).await,

@@ -8,7 +8,7 @@ use guideway_model::node::DriverFacts;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::client::{Client, RequestError};
+use crate::client::{Access, Client, RequestError};
 use crate::columns;
 
 const NODES: &str = "/apis/guideway.dev/v1alpha1/nodes";
@@ -68,9 +68,9 @@ struct Problem {
     message: String,
 }
 
-/// Asks the API at `server`.
-pub(crate) async fn fetch(server: &str) -> Result<Report, StatusError> {
-    let client = Client::new(server, REQUEST_TIMEOUT);
+/// Asks the API that `access` leads to.
+pub(crate) async fn fetch(access: Access) -> Result<Report, StatusError> {
+    let client = Client::new(access, REQUEST_TIMEOUT);
     let nodes = nodes(&client).await?;
     // Local state is enough, and it is there also without a quorum, when the status is wanted most.
     let gateways = client.get(&format!("{GATEWAYS}?resourceVersion=0")).await?;

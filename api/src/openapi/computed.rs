@@ -1,5 +1,6 @@
 //! Schemas of the resources that are computed, which no stored type describes.
 
+mod access;
 mod event;
 mod node;
 mod pin;
@@ -13,9 +14,17 @@ use crate::resource::{Computed, Resource};
 /// Begins the name of every component here.
 const PREFIX: &str = "dev.guideway.v1alpha1.";
 
+const OWN_GROUP: &str = "guideway.dev";
+
 /// Name of the component that describes a resource's objects.
 pub(super) fn component_name(resource: &Resource) -> String {
-    format!("{PREFIX}{}", resource.name)
+    match resource.group {
+        OWN_GROUP => format!("{PREFIX}{}", resource.name),
+        group => {
+            let parts: Vec<&str> = group.split('.').rev().collect();
+            format!("{}.{}.{}", parts.join("."), resource.version, resource.name)
+        }
+    }
 }
 
 /// The components of a resource.
@@ -26,6 +35,16 @@ pub(super) fn schemas(resource: &Resource, source: Computed) -> Map<String, Valu
         Computed::Session => session::parts_of(),
         Computed::Pin => pin::parts_of(),
         Computed::RouteReview => review::parts_of(),
+        Computed::Access(review) => access::parts_of(review),
+    };
+    let description_of_metadata = "Name and identity.";
+    let metadata = match resource.group {
+        OWN_GROUP => json!({
+            "description": description_of_metadata,
+            "allOf": [{ "$ref": format!("#/components/schemas/{PREFIX}ObjectMeta") }],
+        }),
+        // Its document has no stored kind, whose metadata could be referred to.
+        _ => json!({ "description": description_of_metadata, "type": "object" }),
     };
     let mut properties = Map::from_iter([
         (
@@ -33,13 +52,7 @@ pub(super) fn schemas(resource: &Resource, source: Computed) -> Map<String, Valu
             text("Group and version of the object's schema."),
         ),
         ("kind".to_owned(), text("Kind of the object.")),
-        (
-            "metadata".to_owned(),
-            json!({
-                "description": "Name and identity.",
-                "allOf": [{ "$ref": format!("#/components/schemas/{PREFIX}ObjectMeta") }],
-            }),
-        ),
+        ("metadata".to_owned(), metadata),
     ]);
     properties.extend(parts);
     let root = json!({

@@ -1,4 +1,4 @@
-//! How strategic merge treats the fields of core and discovery kinds: Kubernetes' `patchStrategy` and `patchMergeKey`.
+//! How strategic merge treats the fields of core, discovery and rbac kinds: Kubernetes' `patchStrategy` and `patchMergeKey`.
 //! kubectl makes its patches from the same table, compiled in.
 
 use guideway_model::Kind;
@@ -84,7 +84,12 @@ pub(crate) fn fields_of(resource: &Resource) -> &'static [Field] {
             | Kind::Backend
             | Kind::ClientTrafficPolicy
             | Kind::BackendTrafficPolicy
-            | Kind::Drain,
+            | Kind::Drain
+            | Kind::Role
+            | Kind::ClusterRole
+            | Kind::RoleBinding
+            | Kind::ClusterRoleBinding
+            | Kind::ApiToken,
         )
         | Source::Computed(_) => &[METADATA],
     }

@@ -29,7 +29,7 @@ pub(super) enum Kind {
     IntOrString,
 }
 
-const fn one(number: u64, name: &'static str, kind: Kind) -> Field {
+pub(super) const fn one(number: u64, name: &'static str, kind: Kind) -> Field {
     Field {
         number,
         name,
@@ -46,7 +46,7 @@ const fn optional(number: u64, name: &'static str, kind: Kind) -> Field {
     }
 }
 
-const fn many(number: u64, name: &'static str, kind: Kind) -> Field {
+pub(super) const fn many(number: u64, name: &'static str, kind: Kind) -> Field {
     Field {
         repeated: true,
         ..one(number, name, kind)
@@ -68,7 +68,7 @@ pub(super) static INT_OR_STRING: Message = Message(&[
     one(3, "strVal", Kind::Text),
 ]);
 
-static OBJECT_META: Message = Message(&[
+pub(super) static OBJECT_META: Message = Message(&[
     one(1, "name", Kind::Text),
     one(2, "generateName", Kind::Text),
     one(3, "namespace", Kind::Text),

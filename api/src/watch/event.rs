@@ -125,6 +125,7 @@ mod tests {
             name: None,
             status: false,
             view: View::default(),
+            caller: Arc::new(crate::caller::Caller::anonymous(None)),
         };
 
         let selector = Selector::parse("app=web", "").expect("selector");

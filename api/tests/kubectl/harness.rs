@@ -3,16 +3,24 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use guideway_api::{AuditLog, Limits, ServerTls, Transport};
+use guideway_identity::{
+    Authority, Key, KubeconfigServer, MASTERS, NodeSubject, UserSubject, Validity, certificates, kubeconfig,
+};
 use guideway_model::node::{BindAddress, BindResult, Protocol, SocketKey};
 use guideway_model::{Command as Change, Incarnation, NodeId};
+use rustls::crypto::aws_lc_rs;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::UnixTime;
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::cluster::Server;
+use crate::cluster::{MemoryCluster, Server};
 
 /// Oldest minor version of kubectl that is promised to work.
 const OLDEST_MINOR: u64 = 29;
@@ -82,15 +90,22 @@ pub(crate) struct Kubectl {
 impl Kubectl {
     pub(crate) async fn start() -> Kubectl {
         let program = PathBuf::from(std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into()));
-        let server = Server::start().await;
+        let authority = Authority::create("cluster", UnixTime::now()).expect("an authority");
+        let cluster = Arc::new(MemoryCluster::new());
+        let transport = Transport::Tls(tls(&authority));
+        let server = Server::with(cluster, Limits::default(), transport, AuditLog::off()).await;
         let home = TempDir::new().expect("folder");
-        let config = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
-             clusters: [{{name: test, cluster: {{server: 'http://{}'}}}}]\n\
-             users: [{{name: test, user: {{}}}}]\n\
-             contexts: [{{name: test, context: {{cluster: test, user: test}}}}]\n",
-            server.address
-        );
+        // kubectl shows neither certificate nor token without TLS.
+        let root = UserSubject {
+            user: "root".to_owned(),
+            groups: vec![MASTERS.to_owned()],
+        };
+        let (certificate, key) = authority.issue_user(&root, validity()).expect("a certificate");
+        let at = KubeconfigServer {
+            name: "test".to_owned(),
+            url: format!("https://{}", server.address),
+        };
+        let config = kubeconfig(&[at], "root", authority.certificate_pem(), &certificate, &key);
         std::fs::write(home.path().join("config"), config).expect("written");
         let kubectl = Kubectl { program, home, server };
         kubectl.check_version().await;
@@ -170,6 +185,32 @@ impl Kubectl {
             binds: vec![(socket, Some(BindResult::Bound))],
         });
     }
+}
+
+fn validity() -> Validity {
+    Validity::starting(UnixTime::now(), Duration::from_secs(24 * 3600))
+}
+
+/// TLS with the certificate of a node.
+fn tls(authority: &Authority) -> ServerTls {
+    let subject = NodeSubject {
+        cluster: "cluster".to_owned(),
+        number: 1,
+        name: "one".to_owned(),
+        dns: Vec::new(),
+        ips: Vec::new(),
+    };
+    let key = Key::generate().expect("a key");
+    let chain = authority
+        .issue_node(&subject, &key.public(), validity())
+        .expect("a certificate");
+    let chain = certificates(&chain).expect("PEM");
+    let certified = CertifiedKey::from_der(chain, key.der(), &aws_lc_rs::default_provider());
+    ServerTls::new(
+        authority.certificate_pem(),
+        Arc::new(certified.expect("they go together")),
+    )
+    .expect("usable")
 }
 
 pub(crate) fn manifest(text: &str) -> NamedTempFile {

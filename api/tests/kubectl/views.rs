@@ -126,9 +126,20 @@ async fn every_kind_is_listed_explained_and_has_a_table() {
         );
     }
     let resources = kubectl.ok(&["api-resources", "-o", "name"]).await;
-    let computed = ["nodes", "sessions", "pins", "routereviews"];
+    let computed = [
+        "events",
+        "nodes.guideway.dev",
+        "sessions.guideway.dev",
+        "pins.guideway.dev",
+        "routereviews.guideway.dev",
+        "selfsubjectaccessreviews.authorization.k8s.io",
+        "selfsubjectrulesreviews.authorization.k8s.io",
+        "subjectaccessreviews.authorization.k8s.io",
+        "localsubjectaccessreviews.authorization.k8s.io",
+        "selfsubjectreviews.authentication.k8s.io",
+    ];
     for name in computed {
-        assert!(resources.contains(&format!("{name}.guideway.dev\n")), "{resources}");
+        assert!(resources.contains(&format!("{name}\n")), "{resources}");
     }
     assert_eq!(
         resources.lines().count(),

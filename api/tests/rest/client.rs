@@ -11,6 +11,10 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use guideway_identity::ApiToken;
+
+use crate::cluster::ROOT;
+
 /// Far more than any step takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -42,6 +46,8 @@ impl Answer {
 
 pub(crate) struct Client {
     address: SocketAddr,
+    /// The token that is shown, if any.
+    token: Option<String>,
 }
 
 /// An answer whose body is still coming.
@@ -53,7 +59,20 @@ pub(crate) struct Stream {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Client {
-        Client { address }
+        Client::signed_in(address, &ROOT)
+    }
+
+    /// As whom a token speaks for.
+    pub(crate) fn signed_in(address: SocketAddr, token: &ApiToken) -> Client {
+        Client {
+            address,
+            token: Some(token.text()),
+        }
+    }
+
+    /// As nobody.
+    pub(crate) fn anonymous(address: SocketAddr) -> Client {
+        Client { address, token: None }
     }
 
     pub(crate) async fn open(
@@ -98,6 +117,9 @@ impl Client {
             .header("host", self.address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
         }
         let request = request.body(Full::new(body)).expect("request");
         let response = sender.send_request(request).await.expect("response");

@@ -4,7 +4,7 @@
 pub(crate) mod live;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
@@ -13,16 +13,21 @@ use guideway_api::ports::{
     ClosedSessions, Cluster, Committed, FoundEvents, FoundSessions, NodeSilent, ProposeFailure, ReadFailure,
     ReadinessCheck, SessionImpact, Sessions, TriedChange,
 };
-use guideway_api::{Limits, Options, router, serve};
+use guideway_api::{AuditLog, Limits, Options, Transport, router, serve};
+use guideway_identity::ApiToken;
 use guideway_model::meta::{Uid, UnixMillis};
 use guideway_model::node::{NodeFacts, NodeFigures, NodeView, Role};
+use guideway_model::object::FieldValidation;
 use guideway_model::session::{Look, Marks, SessionDetail, SessionFilter, SessionId, SessionQuery};
 use guideway_model::state::Applied;
-use guideway_model::{Command, Incarnation, NodeId, Plan, Proposal, State};
+use guideway_model::{Command, Incarnation, Kind, NodeId, Object, Plan, Proposal, State};
 use live::LiveSessions;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+
+/// The token of someone who may do everything: that of every client here unless it says otherwise.
+pub(crate) static ROOT: LazyLock<ApiToken> = LazyLock::new(|| ApiToken::create().expect("random bytes"));
 
 /// The state, and the failures that a test wants next.
 pub(crate) struct MemoryCluster {
@@ -58,7 +63,27 @@ impl MemoryCluster {
             uids: [Uid("namespace".to_owned()), Uid("class".to_owned())],
             node: facts("one"),
         });
+        cluster.token(&ROOT, "root", &["system:masters"], "2999-01-01T00:00:00Z");
         cluster
+    }
+
+    /// Has a token speak for a user.
+    pub(crate) fn token(&self, token: &ApiToken, user: &str, groups: &[&str], until: &str) {
+        let object = serde_json::json!({
+            "apiVersion": "guideway.dev/v1alpha1",
+            "kind": "ApiToken",
+            "metadata": { "name": token.id() },
+            "spec": {
+                "user": user,
+                "groups": groups,
+                "secretHash": token.digest().to_string(),
+                "expirationTimestamp": until,
+            },
+        });
+        let decoded = Object::decode(Kind::ApiToken, object, FieldValidation::Strict);
+        let object = decoded.expect("a valid token").object;
+        let uid = Uid(format!("token-{}", token.id()));
+        self.apply(Command::Create { object, uid });
     }
 
     /// Applies a command as the log would, and shows the result to watchers.
@@ -212,15 +237,27 @@ impl Server {
 
     /// One node of several: they serve the same state.
     pub(crate) async fn serving(cluster: Arc<MemoryCluster>, limits: Limits) -> Server {
+        Server::with(cluster, limits, Transport::Plain, AuditLog::off()).await
+    }
+
+    /// With a transport and an audit log of the test's own.
+    pub(crate) async fn with(
+        cluster: Arc<MemoryCluster>,
+        limits: Limits,
+        transport: Transport,
+        audit: AuditLog,
+    ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let options = Options {
             version: "0.1.0".to_owned(),
             limits: limits.clone(),
+            audit: audit.clone(),
+            metrics: Some(Arc::new(|| "a_metric 1\n".to_owned())),
         };
         let router = router(Arc::clone(&cluster) as Arc<dyn Cluster>, options);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, router, limits, async {
+        let task = tokio::spawn(serve(listener, (router, transport, audit), limits, async {
             let _dropped = stopped.await.is_err();
         }));
         Server {

@@ -1,6 +1,7 @@
 //! The API over a real listener and a real state, driven by a plain HTTP client.
 
 mod apply;
+mod audit;
 mod bodies;
 mod client;
 mod cluster;
@@ -21,7 +22,11 @@ mod openapi;
 mod patches;
 mod pins;
 mod reviews;
+mod roles;
 mod session_watches;
 mod sessions;
+mod sign_in;
 mod status_resource;
+mod tenants;
+mod tls;
 mod watches;

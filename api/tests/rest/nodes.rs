@@ -23,7 +23,7 @@ async fn nodes_show_what_they_are() {
     assert_eq!(status["role"], "leader");
     assert_eq!(status["version"], "0.1.0");
     assert_eq!(status["sessions"], 3);
-    assert_eq!(status["appliedIndex"], 1);
+    assert_eq!(status["appliedIndex"], 2);
     assert_eq!(status["dataAddress"], "127.0.0.1");
     assert_eq!(status["peerAddress"], "127.0.0.1:7000");
     assert_eq!(status["apiURL"], "http://127.0.0.1:7001");

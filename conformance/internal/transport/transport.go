@@ -26,6 +26,8 @@ type Transport struct {
 	Nodes []*url.URL
 	// Alone is the API of the cluster of one node.
 	Alone *url.URL
+	// AloneVia reaches it: it has an authority of its own, and an administrator of its own.
+	AloneVia http.RoundTripper
 
 	rewriter      *transposition.Rewriter
 	aloneRewriter *transposition.Rewriter
@@ -57,6 +59,7 @@ func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	if transposition.For(test).OneNode {
 		call.node, call.rewriter = r.transport.Alone, r.transport.aloneRewriter
+		call.next = r.transport.AloneVia
 	}
 	request = request.Clone(request.Context())
 	if isDiscovery(request.URL.Path) {

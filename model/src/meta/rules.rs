@@ -19,6 +19,8 @@ pub(crate) enum NameRule {
     Label,
     /// DNS labels joined by dots.
     Subdomain,
+    /// Whatever can stand in a path, such as `system:node`: roles and bindings.
+    PathSegment,
 }
 
 impl NameRule {
@@ -26,6 +28,7 @@ impl NameRule {
         let (most, pattern) = match self {
             NameRule::Label => (LABEL_MOST, format::DNS_LABEL),
             NameRule::Subdomain => (NAME_MOST, format::DNS_SUBDOMAIN),
+            NameRule::PathSegment => (NAME_MOST, format::PATH_SEGMENT),
         };
         if name.len() > most {
             faults.too_long(path, name.len(), most, "characters");

@@ -21,6 +21,11 @@ macro_rules! for_each_variant {
             $crate::object::Object::ClientTrafficPolicy($inner) => $body,
             $crate::object::Object::BackendTrafficPolicy($inner) => $body,
             $crate::object::Object::Drain($inner) => $body,
+            $crate::object::Object::Role($inner) => $body,
+            $crate::object::Object::ClusterRole($inner) => $body,
+            $crate::object::Object::RoleBinding($inner) => $body,
+            $crate::object::Object::ClusterRoleBinding($inner) => $body,
+            $crate::object::Object::ApiToken($inner) => $body,
         }
     };
 }
@@ -54,6 +59,14 @@ macro_rules! for_each_pair {
                 $crate::object::Object::BackendTrafficPolicy($second),
             ) => $body,
             ($crate::object::Object::Drain($first), $crate::object::Object::Drain($second)) => $body,
+            ($crate::object::Object::Role($first), $crate::object::Object::Role($second)) => $body,
+            ($crate::object::Object::ClusterRole($first), $crate::object::Object::ClusterRole($second)) => $body,
+            ($crate::object::Object::RoleBinding($first), $crate::object::Object::RoleBinding($second)) => $body,
+            (
+                $crate::object::Object::ClusterRoleBinding($first),
+                $crate::object::Object::ClusterRoleBinding($second),
+            ) => $body,
+            ($crate::object::Object::ApiToken($first), $crate::object::Object::ApiToken($second)) => $body,
             _ => $otherwise,
         }
     };
@@ -131,6 +144,26 @@ macro_rules! for_each_type {
                 type $inner = $crate::resource::Drain;
                 $body
             }
+            $crate::kind::Kind::Role => {
+                type $inner = $crate::resource::Role;
+                $body
+            }
+            $crate::kind::Kind::ClusterRole => {
+                type $inner = $crate::resource::ClusterRole;
+                $body
+            }
+            $crate::kind::Kind::RoleBinding => {
+                type $inner = $crate::resource::RoleBinding;
+                $body
+            }
+            $crate::kind::Kind::ClusterRoleBinding => {
+                type $inner = $crate::resource::ClusterRoleBinding;
+                $body
+            }
+            $crate::kind::Kind::ApiToken => {
+                type $inner = $crate::resource::ApiToken;
+                $body
+            }
         }
     };
 }
@@ -164,6 +197,11 @@ impl_from_each! {
     ClientTrafficPolicy
     BackendTrafficPolicy
     Drain
+    Role
+    ClusterRole
+    RoleBinding
+    ClusterRoleBinding
+    ApiToken
 }
 
 pub(crate) use for_each_pair;

@@ -175,7 +175,13 @@ impl Touched {
             }
             Object::Gateway(_) | Object::ListenerSet(_) | Object::ClientTrafficPolicy(_) => self.listeners = true,
             Object::BackendTlsPolicy(_) | Object::BackendTrafficPolicy(_) => self.by_policy(state, object),
-            Object::Namespace(_) | Object::GatewayClass(_) => {}
+            Object::Namespace(_)
+            | Object::GatewayClass(_)
+            | Object::Role(_)
+            | Object::ClusterRole(_)
+            | Object::RoleBinding(_)
+            | Object::ClusterRoleBinding(_)
+            | Object::ApiToken(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::batch::Batch;
+use super::roles::{check_built_in_role, is_built_in_role};
 use super::settle::Events;
 use super::{Cluster, State, halves};
 use crate::command::{Command, Part, Proposal};
@@ -37,10 +38,14 @@ impl State {
         self.time = self.time.max(proposal.time);
         let mut batch = Batch::default();
         let mut events = Events::default();
+        let level = self.level;
         let effect = match self.execute(proposal.command, &mut batch, &mut events) {
             Ok(effect) => effect,
             Err(refusal) => return Outcome::Refused(refusal),
         };
+        if level < State::IDENTITIES && self.level >= State::IDENTITIES {
+            self.add_built_in_roles(&mut batch);
+        }
         self.settle(&mut batch, &events);
         let wanted = match &effect {
             Effect::Object(key) => Some(key),
@@ -168,6 +173,7 @@ impl State {
                 limit: State::OBJECTS_KEPT as u64,
             });
         }
+        self.check_level_of(&object)?;
         self.admit_drain(&object, None)?;
         self.insert_new(batch, object, uid);
         Ok(key)
@@ -190,7 +196,7 @@ impl State {
         }
     }
 
-    fn insert_new(&mut self, batch: &mut Batch, mut object: Object, uid: Uid) {
+    pub(super) fn insert_new(&mut self, batch: &mut Batch, mut object: Object, uid: Uid) {
         let created = Timestamp::from(self.time);
         let meta = object.meta_mut();
         meta.uid = uid;
@@ -217,6 +223,7 @@ impl State {
                 if !causes.is_empty() {
                     return Err(Refusal::Invalid { key, causes });
                 }
+                check_built_in_role(stored, &object)?;
                 self.admit_drain(&object, Some(stored))?;
                 halves::with_main(stored, labelled(object))
             }
@@ -294,6 +301,9 @@ fn check_not_built_in(key: &ObjectKey) -> Result<(), Refusal> {
         }
         Kind::GatewayClass if key.name == BUILT_IN_CLASS => {
             "the GatewayClass \"guideway\" is built in and cannot be deleted; delete the Gateways that use it instead"
+        }
+        Kind::ClusterRole if is_built_in_role(&key.name) => {
+            "this ClusterRole is built in and cannot be deleted; delete the bindings that give it instead"
         }
         _ => return Ok(()),
     };

@@ -32,7 +32,15 @@ pub(super) fn with_fresh_status(mut object: Object) -> Object {
     match &mut object {
         Object::Namespace(object) => Arc::make_mut(object).status = Default::default(),
         Object::Service(object) => Arc::make_mut(object).status = Default::default(),
-        Object::EndpointSlice(_) | Object::Secret(_) | Object::ConfigMap(_) | Object::ReferenceGrant(_) => {}
+        Object::EndpointSlice(_)
+        | Object::Secret(_)
+        | Object::ConfigMap(_)
+        | Object::ReferenceGrant(_)
+        | Object::Role(_)
+        | Object::ClusterRole(_)
+        | Object::RoleBinding(_)
+        | Object::ClusterRoleBinding(_)
+        | Object::ApiToken(_) => {}
         Object::GatewayClass(object) => {
             Arc::make_mut(object).status = GatewayClassStatus {
                 conditions: waiting(&[ACCEPTED]),

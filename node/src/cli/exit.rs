@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use guideway_consensus::{BesideError, InviteError, StartError as ConsensusStartError};
 use guideway_identity::TokenError;
 
+use crate::client::AccessError;
 use crate::config::LoadError;
 use crate::demo::DemoError;
 use crate::exporter::ExporterError;
@@ -14,6 +15,7 @@ use crate::node::StartError;
 use crate::run::RunError;
 use crate::sessions::SessionsError;
 use crate::status::StatusError;
+use crate::tokens::TokensError;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -48,6 +50,10 @@ pub(super) enum Failure {
     #[error(transparent)]
     Sessions(#[from] SessionsError),
     #[error(transparent)]
+    Tokens(#[from] TokensError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
     Demo(#[from] DemoError),
 }
 
@@ -60,6 +66,9 @@ impl Failure {
             Failure::Run(_) => FAILED,
             Failure::Init(_) => DATA_FOLDER,
             Failure::Join(JoinError::Folder { .. }) => DATA_FOLDER,
+            Failure::Tokens(TokensError::Request(_) | TokensError::NotFound { .. }) => CLUSTER,
+            Failure::Tokens(TokensError::Token(_) | TokensError::Output(_)) => FAILED,
+            Failure::Access(_) => CONFIGURATION,
             Failure::Token(_) => USAGE,
             Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))
             | Failure::Invite(InviteError::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))) => DATA_FOLDER,

@@ -49,8 +49,50 @@ pub(crate) const PEER_CERTIFICATE_LIFE: Key = Key {
 pub(crate) const API_LISTEN: Key = Key {
     name: "api.listen",
     default: Some("\"127.0.0.1:7443\""),
-    rule: LOOPBACK,
-    meaning: "Where the REST API is served, for kubectl and everything else.",
+    rule: "an ADDRESS:PORT",
+    meaning: "Where the REST API is served, for kubectl and everything else, with TLS.",
+};
+
+pub(crate) const API_PLAIN_HTTP: Key = Key {
+    name: "api.plain_http",
+    default: Some("false"),
+    rule: "true or false, and true only where api.listen is on loopback",
+    meaning: "Whether the API is served without TLS, for a proxy on this machine that ends TLS itself. Whoever asks still needs a token.",
+};
+
+pub(crate) const AUDIT_TO: Key = Key {
+    name: "audit.to",
+    default: Some("\"data_dir\""),
+    rule: "\"off\", \"data_dir\" for audit.log in data_dir, or the absolute path of a file",
+    meaning: "Where one JSON line is written for each write, close, drain, failed sign-in and refusal at the API.",
+};
+
+pub(crate) const AUDIT_MAX_BYTES: Key = Key {
+    name: "audit.max_bytes",
+    default: Some("\"64MiB\""),
+    rule: "a size such as \"64MiB\", from 1MiB to 16GiB",
+    meaning: "Size at which the audit log is put aside as audit.log.1 and a new one is begun.",
+};
+
+pub(crate) const AUDIT_KEPT_FILES: Key = Key {
+    name: "audit.kept_files",
+    default: Some("8"),
+    rule: "a whole number from 0 to 1000",
+    meaning: "Audit logs put aside that are kept; older ones are deleted.",
+};
+
+pub(crate) const AUDIT_QUEUE: Key = Key {
+    name: "audit.queue",
+    default: Some("1024"),
+    rule: "a whole number from 1 to 1000000",
+    meaning: "Lines that wait to be written to the audit log at most. While it is full a write waits, and after audit.patience it is refused.",
+};
+
+pub(crate) const AUDIT_PATIENCE: Key = Key {
+    name: "audit.patience",
+    default: Some("\"5s\""),
+    rule: "a duration such as \"500ms\" or \"5s\", from 1ms to 1m",
+    meaning: "How long a write waits for the audit log before it is refused.",
 };
 
 pub(crate) const METRICS_LISTEN: Key = Key {
@@ -207,6 +249,7 @@ pub(crate) const ALL: &[&Key] = &[
     &PEER_LISTEN,
     &PEER_CERTIFICATE_LIFE,
     &API_LISTEN,
+    &API_PLAIN_HTTP,
     &METRICS_LISTEN,
     &DATA_ADDRESS,
     &DATA_THREADS,
@@ -222,6 +265,11 @@ pub(crate) const ALL: &[&Key] = &[
     &DATA_GRACE,
     &ACCESS_LOG_TO,
     &ACCESS_LOG_OPEN_LINES,
+    &AUDIT_TO,
+    &AUDIT_MAX_BYTES,
+    &AUDIT_KEPT_FILES,
+    &AUDIT_QUEUE,
+    &AUDIT_PATIENCE,
     &LOG_LEVEL,
     &LOG_FORMAT,
     &START_WAIT,

@@ -40,8 +40,12 @@ fn each_rule_names_its_place_and_key() {
             "2:12: data_dir: found \"var/lib\"; must be an absolute path",
         ),
         (
-            "name = \"a\"\n[api]\nlisten = \"0.0.0.0:7443\"",
-            &format!("3:10: api.listen: found \"0.0.0.0:7443\"; {RULE_LOOPBACK}"),
+            "name = \"a\"\n[api]\nlisten = \"0.0.0.0\"",
+            "3:10: api.listen: found \"0.0.0.0\"; must be an ADDRESS:PORT",
+        ),
+        (
+            "name = \"a\"\n[api]\nlisten = \"0.0.0.0:7443\"\nplain_http = true",
+            "4:14: api.plain_http: true, but api.listen is 0.0.0.0:7443, which is not on loopback; leave TLS on, or listen on 127.0.0.1",
         ),
         (
             "name = \"a\"\n[peer]\nlisten = \"127.0.0.1\"",

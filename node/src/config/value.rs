@@ -9,7 +9,7 @@ use guideway_dataplane::Driver;
 use toml::de::DeValue;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{AccessLogTarget, LogFormat};
+use super::{AccessLogTarget, AuditTarget, LogFormat};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -51,6 +51,36 @@ pub(super) fn loopback(value: &DeValue<'_>) -> Option<SocketAddr> {
     let address: SocketAddr = value.as_str()?.parse().ok()?;
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     (address.ip().is_loopback() && address.port() != 0).then_some(address)
+}
+
+pub(super) fn listen(value: &DeValue<'_>) -> Option<SocketAddr> {
+    let address: SocketAddr = value.as_str()?.parse().ok()?;
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    (address.port() != 0).then_some(address)
+}
+
+pub(super) fn audit_target(value: &DeValue<'_>) -> Option<AuditTarget> {
+    match value.as_str()? {
+        "off" => Some(AuditTarget::Off),
+        "data_dir" => Some(AuditTarget::DataDir),
+        _ => absolute_path(value).map(AuditTarget::File),
+    }
+}
+
+pub(super) fn audit_bytes(value: &DeValue<'_>) -> Option<u64> {
+    size(value, MIB, 16 * GIB)
+}
+
+pub(super) fn audit_files(value: &DeValue<'_>) -> Option<u32> {
+    number(value, 0, 1000)
+}
+
+pub(super) fn audit_queue(value: &DeValue<'_>) -> Option<u32> {
+    number(value, 1, 1_000_000)
+}
+
+pub(super) fn audit_patience(value: &DeValue<'_>) -> Option<Duration> {
+    duration(value, Duration::from_millis(1), MINUTE)
 }
 
 pub(super) fn reachable(value: &DeValue<'_>) -> Option<SocketAddr> {
@@ -102,9 +132,13 @@ pub(super) fn idle_timeout(value: &DeValue<'_>) -> Option<Duration> {
 }
 
 pub(super) fn flows(value: &DeValue<'_>) -> Option<u32> {
+    number(value, 1, MOST_FLOWS)
+}
+
+fn number(value: &DeValue<'_>, least: u32, most: u32) -> Option<u32> {
     let number = value.as_integer()?;
     let count = u32::from_str_radix(number.as_str(), number.radix()).ok()?;
-    (1..=MOST_FLOWS).contains(&count).then_some(count)
+    (least..=most).contains(&count).then_some(count)
 }
 
 pub(super) fn start_wait(value: &DeValue<'_>) -> Option<Duration> {

@@ -93,7 +93,7 @@ impl Layout {
 impl DemoNode {
     /// URL of its API.
     pub(super) fn api(&self) -> String {
-        format!("http://{}:{API_PORT}", self.address)
+        format!("https://{}:{API_PORT}", self.address)
     }
 
     /// URL of its metrics.
@@ -111,6 +111,11 @@ impl DemoNode {
         &self.folder
     }
 
+    /// Its store and its identity.
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// Its configuration.
     pub(super) fn config_file(&self) -> PathBuf {
         self.folder.join("guideway.toml")
@@ -123,7 +128,7 @@ impl DemoNode {
 
     /// Text of its configuration.
     pub(super) fn config(&self) -> String {
-        let data_dir = toml::Value::from(self.folder.join("data").display().to_string());
+        let data_dir = toml::Value::from(self.data_dir().display().to_string());
         let DemoNode { name, address, .. } = self;
         let text = format!(
             "name = \"{name}\"\n\

@@ -11,8 +11,8 @@ use super::child::{self, Children};
 use super::endpoints::Endpoints;
 use super::folder::{Folder, failed};
 use super::layout::{DemoNode, Layout};
-use super::{DemoError, objects, say};
-use crate::client::{Client, RequestError};
+use super::{DemoError, kubeconfig, objects, say};
+use crate::client::{Access, Client, RequestError};
 use crate::config::Config;
 use crate::membership;
 use crate::status::{self, NodeRow};
@@ -54,19 +54,22 @@ pub(super) async fn start(
         make_cluster(layout, children, &waiting).await?;
         folder.mark_complete()?;
     }
+    let access = kubeconfig::access(layout)?;
     for node in &layout.nodes {
+        let at = access.at(&node.api());
         waiting
-            .until(children, layout, node, "/readyz to say yes", || is_ready(node))
+            .until(children, layout, node, "/readyz to say yes", || is_ready(&at))
             .await?;
     }
     let first = &layout.nodes[0];
+    let at_first = access.at(&first.api());
     let nodes = waiting
         .until(children, layout, first, "every node to be a voter", || {
-            voters(first, layout.nodes.len())
+            voters(&at_first, layout.nodes.len())
         })
         .await?;
     if let Some(endpoints) = endpoints {
-        let client = Client::new(&first.api(), REQUEST_TIMEOUT);
+        let client = Client::new(at_first, REQUEST_TIMEOUT);
         for (collection, object) in objects::all(endpoints) {
             apply(&client, collection, object).await?;
         }
@@ -85,9 +88,10 @@ async fn make_cluster(layout: &Layout, children: &mut Children, waiting: &Waitin
         return Ok(());
     };
     membership::init(&load(first)?).await?;
+    let at_first = kubeconfig::access(layout)?.at(&first.api());
     children.start(first)?;
     waiting
-        .until(children, layout, first, "/readyz to say yes", || is_ready(first))
+        .until(children, layout, first, "/readyz to say yes", || is_ready(&at_first))
         .await?;
     for node in others {
         let token = membership::invite(&load(first)?, JOIN_LIFE).await?;
@@ -168,14 +172,14 @@ fn load(node: &DemoNode) -> Result<Config, DemoError> {
     Ok(Config::load(&node.config_file())?.0)
 }
 
-async fn is_ready(node: &DemoNode) -> Option<()> {
-    let answer = Client::new(&node.api(), REQUEST_TIMEOUT).probe("/readyz").await;
+async fn is_ready(access: &Access) -> Option<()> {
+    let answer = Client::new(access.clone(), REQUEST_TIMEOUT).probe("/readyz").await;
     answer.is_ok_and(|(status, _)| status.is_success()).then_some(())
 }
 
 /// All nodes once none is a learner any more: before that, losing one could cost the majority.
-async fn voters(node: &DemoNode, wanted: usize) -> Option<Vec<NodeRow>> {
-    let client = Client::new(&node.api(), REQUEST_TIMEOUT);
+async fn voters(access: &Access, wanted: usize) -> Option<Vec<NodeRow>> {
+    let client = Client::new(access.clone(), REQUEST_TIMEOUT);
     let nodes = status::nodes(&client).await.ok()?;
     let voting = nodes.iter().filter(|node| node.votes()).count();
     (voting == wanted && nodes.iter().any(NodeRow::leads)).then_some(nodes)

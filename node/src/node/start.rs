@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guideway_api::{Limits, Options};
+use guideway_api::{AuditConfig, AuditLog, Limits, Options, ServerTls, Transport};
 use guideway_consensus::{Consensus, Tuning};
 use guideway_dataplane::DataPlane;
 use guideway_model::Incarnation;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Node, Slot, StartError, Tasks};
 use crate::binds::BindReporter;
 use crate::cluster::ConsensusCluster;
-use crate::config::{AccessLogTarget, Config};
+use crate::config::{AccessLogTarget, AuditTarget, Config};
 use crate::drains::DrainTask;
 use crate::facts::{self, VERSION};
 use crate::leader::LeaderTask;
@@ -48,7 +48,7 @@ impl Node {
         exporter::start(
             &mut servers.running,
             config.metrics_listen,
-            recorder,
+            recorder.clone(),
             metrics.clone(),
             servers.stop.subscribe(),
         )
@@ -61,6 +61,7 @@ impl Node {
         tracing::info!(node = %consensus.node_id(), name = config.name, peer = %config.peer_listen, "the replicated log is open");
         catch_up(config, &consensus, &readiness, &mut workers).await;
 
+        let metrics_of_api = metrics.clone();
         let (observer, wakes) = WakeUps::new();
         let data_plane = Arc::new(DataPlane::start(data_plane_config(config), Arc::new(observer))?);
         slot.fill(data_plane.clone());
@@ -114,7 +115,11 @@ impl Node {
         workers.running.spawn(draining.run(workers.stop.subscribe()));
         let resolving = resolver::run(consensus.clone(), metrics, workers.stop.subscribe());
         workers.running.spawn(resolving);
-        serve_api(config, &consensus, &readiness, &slot, &mut servers).await?;
+        let text = {
+            let metrics = metrics_of_api;
+            Arc::new(move || exporter::render(&recorder, &metrics))
+        };
+        serve_api(config, &consensus, (&readiness, &slot, text), &mut servers).await?;
         Ok(Node {
             id: consensus.node_id(),
             consensus,
@@ -231,10 +236,11 @@ async fn look_on(consensus: Consensus, readiness: Readiness, mut stop: watch::Re
 async fn serve_api(
     config: &Config,
     consensus: &Consensus,
-    readiness: &Readiness,
-    slot: &Slot,
+    (readiness, slot, metrics): (&Readiness, &Slot, Arc<dyn Fn() -> String + Send + Sync>),
     servers: &mut Tasks,
 ) -> Result<(), StartError> {
+    let transport = transport(config, consensus, servers)?;
+    let audit = audit(config)?;
     let address = config.api_listen;
     let listener = TcpListener::bind(address)
         .await
@@ -244,6 +250,8 @@ async fn serve_api(
     let options = Options {
         version: VERSION.to_owned(),
         limits: limits.clone(),
+        audit: audit.clone(),
+        metrics: Some(metrics),
     };
     let router = guideway_api::router(Arc::new(cluster), options);
     let mut stop = servers.stop.subscribe();
@@ -254,7 +262,50 @@ async fn serve_api(
                 tracing::debug!("API: the node went away without saying stop");
             }
         };
-        guideway_api::serve(listener, router, limits, stopped).await;
+        guideway_api::serve(listener, (router, transport, audit), limits, stopped).await;
     });
     Ok(())
+}
+
+/// TLS with the certificate that members know this node by, and with each that follows it.
+fn transport(config: &Config, consensus: &Consensus, servers: &mut Tasks) -> Result<Transport, StartError> {
+    if config.api_plain_http {
+        tracing::warn!(address = %config.api_listen, "the API is served without TLS, as api.plain_http asks");
+        return Ok(Transport::Plain);
+    }
+    let credentials = consensus.credentials();
+    let mut current = credentials.watch();
+    let certified = Arc::clone(&current.borrow_and_update().certified);
+    let tls = ServerTls::new(credentials.authority().certificate_pem(), certified)?;
+    let (shown, mut stop) = (tls.clone(), servers.stop.subscribe());
+    servers.running.spawn(async move {
+        let follow = async {
+            while current.changed().await.is_ok() {
+                shown.show(Arc::clone(&current.borrow_and_update().certified));
+            }
+            // Without consensus there are no new certificates, and the node is about to stop.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = follow => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    });
+    Ok(Transport::Tls(tls))
+}
+
+fn audit(config: &Config) -> Result<AuditLog, StartError> {
+    let path = match &config.audit.target {
+        AuditTarget::Off => return Ok(AuditLog::off()),
+        AuditTarget::DataDir => config.data_dir.join("audit.log"),
+        AuditTarget::File(path) => path.clone(),
+    };
+    Ok(AuditLog::open(AuditConfig {
+        path,
+        max_bytes: config.audit.max_bytes,
+        kept_files: config.audit.kept_files,
+        queue: usize::try_from(config.audit.queue).unwrap_or(usize::MAX),
+        patience: config.audit.patience,
+        node: config.name.clone(),
+    })?)
 }

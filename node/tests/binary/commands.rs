@@ -61,7 +61,7 @@ async fn version_and_usage() {
 #[tokio::test]
 async fn every_fault_of_a_configuration_is_printed_and_nothing_starts() {
     let setting = Setting::new();
-    let file = setting.write("name = \"Node\"\ncolour = 1\n[api]\nlisten = \"0.0.0.0:7443\"\n");
+    let file = setting.write("name = \"Node\"\ncolour = 1\n[api]\nlisten = \"0.0.0.0\"\n");
     for command in [["check-config", "--config"], ["run", "--config"], ["init", "--config"]] {
         let (out, err) = expect(3, [command[0], command[1], &file]).await;
         assert_eq!(out, "");
@@ -69,7 +69,7 @@ async fn every_fault_of_a_configuration_is_printed_and_nothing_starts() {
         assert!(lines[0].contains(":1:8: name: found \"Node\"; must be a name"), "{err}");
         assert!(lines[1].contains(":2:1: colour: no such key"), "{err}");
         assert!(
-            lines[2].contains(":4:10: api.listen: found \"0.0.0.0:7443\"; must be"),
+            lines[2].contains(":4:10: api.listen: found \"0.0.0.0\"; must be"),
             "{err}"
         );
         assert!(lines[3].starts_with("3 faults; nothing was started."), "{err}");
@@ -103,12 +103,19 @@ async fn completions_know_the_commands() {
 async fn status_of_nobody_says_whom_it_asked() {
     let setting = Setting::new();
     let file = setting.valid();
+    let (_, err) = expect(3, ["status", "--config", &file]).await;
+    assert!(
+        err.contains("admin.kubeconfig") && err.contains("--kubeconfig"),
+        "{err}"
+    );
+    expect(0, ["init", "--config", &file]).await;
     let (_, err) = expect(6, ["status", "--config", &file]).await;
-    let url = format!("http://{}:7443", setting.block.host(1));
+    let url = format!("https://{}:7443", setting.block.host(1));
     assert!(err.contains(&url) && err.contains("does not answer"), "{err}");
     assert!(err.contains("--server URL"), "{err}");
-    let (_, err) = expect(6, ["status", "--server", "not a url"]).await;
-    assert!(err.contains("http://127.0.0.1:7443"), "{err}");
+    let kubeconfig = argument(&setting.data_dir().join("admin.kubeconfig"));
+    let (_, err) = expect(6, ["status", "--server", "not a url", "--kubeconfig", &kubeconfig]).await;
+    assert!(err.contains("https://127.0.0.1:7443"), "{err}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guideway_node::client::Client;
+use guideway_node::client::{Access, Client};
 use rustix::process::Signal;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -47,6 +47,9 @@ struct Node {
     address: std::net::IpAddr,
     api: String,
     metrics: String,
+    /// That of the demo.
+    #[serde(skip)]
+    kubeconfig: PathBuf,
 }
 
 impl Demo {
@@ -65,7 +68,7 @@ impl Demo {
             .args(options)
             .env("TMPDIR", temporary.path());
         let mut process = Process::start(command);
-        let ready = until("the ready file", async || {
+        let mut ready = until("the ready file", async || {
             if let Some(status) = process.ended() {
                 panic!("the demo ended with {status}:\n{}", process.output());
             }
@@ -73,6 +76,9 @@ impl Demo {
             Ok(serde_json::from_slice::<Ready>(&text).expect("it is written whole"))
         })
         .await;
+        for node in &mut ready.nodes {
+            node.kubeconfig.clone_from(&ready.kubeconfig);
+        }
         Demo {
             process,
             ready,
@@ -118,8 +124,13 @@ impl Node {
         SocketAddr::new(self.address, LISTENER_PORT)
     }
 
+    fn client(&self) -> Client {
+        let access = Access::from_kubeconfig(&self.kubeconfig, Some(&self.api));
+        Client::new(access.expect("the demo wrote it"), Duration::from_secs(20))
+    }
+
     async fn probe(&self, path: &str) -> Result<u16, String> {
-        let answer = Client::new(&self.api, Duration::from_secs(20)).probe(path).await;
+        let answer = self.client().probe(path).await;
         answer
             .map(|(status, _)| status.as_u16())
             .map_err(|error| error.to_string())
@@ -155,7 +166,7 @@ async fn three_nodes_survive_the_loss_of_one_and_leave_nothing_behind() {
         assert_eq!(node.probe("/readyz").await, Ok(200));
         ask(node.listener()).await.expect("ready means that the route answers");
         let (server, path) = node.metrics.rsplit_once('/').expect("a full URL");
-        let page = Client::new(server, Duration::from_secs(20))
+        let page = Client::new(Access::plain(server), Duration::from_secs(20))
             .probe(&format!("/{path}"))
             .await;
         assert!(page.expect("metrics are served").1.contains("guideway_node_ready 1"));
@@ -182,16 +193,17 @@ async fn three_nodes_survive_the_loss_of_one_and_leave_nothing_behind() {
 fn check_kubeconfig(path: &Path, nodes: &[Node]) {
     let text = std::fs::read_to_string(path).expect("the kubeconfig is there");
     let last = &nodes.last().expect("there are nodes").name;
-    assert!(text.contains(&format!("\ncurrent-context: {last}\n")), "{text}");
+    assert!(text.contains(&format!("\ncurrent-context: \"{last}\"\n")), "{text}");
     for node in nodes {
-        assert!(text.contains(&format!("\n    server: {}\n", node.api)), "{text}");
+        assert!(text.contains(&format!("\n    server: \"{}\"\n", node.api)), "{text}");
     }
 }
 
 #[tokio::test]
 async fn nodes_do_not_outlive_a_demo_that_is_killed() {
     let mut demo = Demo::start(&["--no-endpoints", "--nodes", "1"]).await;
-    let list = Client::new(&demo.ready.nodes[0].api, Duration::from_secs(20))
+    let list = demo.ready.nodes[0]
+        .client()
         .get("/apis/gateway.networking.k8s.io/v1/gateways")
         .await
         .expect("the API answers");

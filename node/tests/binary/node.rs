@@ -1,10 +1,10 @@
 //! A node started by hand, with a route for it to carry and clients of that route.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guideway_node::client::Client;
+use guideway_node::client::{Access, Client};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,6 +49,11 @@ impl TestNode {
         argument(&path)
     }
 
+    /// The kubeconfig of its administrator, as an argument.
+    pub(crate) fn kubeconfig(&self) -> String {
+        argument(&self.folder.path().join("data/admin.kubeconfig"))
+    }
+
     /// Where other nodes reach it.
     pub(crate) fn peer(&self) -> String {
         format!("{}:7444", self.host)
@@ -77,7 +82,9 @@ impl TestNode {
 
     /// A client of its API.
     pub(crate) fn client(&self) -> Client {
-        Client::new(&format!("http://{}:7443", self.host), REQUEST_TIMEOUT)
+        let server = format!("https://{}:7443", self.host);
+        let access = Access::from_kubeconfig(Path::new(&self.kubeconfig()), Some(&server));
+        Client::new(access.expect("the node has its place"), REQUEST_TIMEOUT)
     }
 
     /// Status and text of a path of its API.
@@ -90,7 +97,8 @@ impl TestNode {
 
     /// Its metrics.
     pub(crate) async fn metrics(&self) -> String {
-        let client = Client::new(&format!("http://{}:7445", self.host), REQUEST_TIMEOUT);
+        let access = Access::plain(&format!("http://{}:7445", self.host));
+        let client = Client::new(access, REQUEST_TIMEOUT);
         client.probe("/metrics").await.expect("metrics are served").1
     }
 

@@ -40,7 +40,9 @@ async fn a_node_carries_traffic_and_ends_in_order() {
     let (table, _) = expect(0, ["status", "--config", &config]).await;
     assert!(table.contains("solo") && table.contains("leader"), "{table}");
     assert!(table.contains("No listener has a problem."), "{table}");
-    let (json, _) = expect(0, ["status", "-o", "json", "--server", node.client().server()]).await;
+    let (server, kubeconfig) = (node.client().server().to_owned(), node.kubeconfig());
+    let asked = ["status", "-o", "json", "--server", &server, "--kubeconfig", &kubeconfig];
+    let (json, _) = expect(0, asked).await;
     let report: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(report["nodes"][0]["name"], "solo", "{report}");
     assert_eq!(report["nodes"][0]["live"], true, "{report}");

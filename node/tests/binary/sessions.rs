@@ -12,7 +12,7 @@ use crate::wait::until;
 async fn sessions(arguments: &[&str], node: &TestNode) -> (String, String) {
     let server = node.client().server().to_owned();
     let all = ["sessions"].into_iter().chain(arguments.iter().copied());
-    expect(0, all.chain(["--server", &server])).await
+    expect(0, all.chain(["--server", &server, "--kubeconfig", &node.kubeconfig()])).await
 }
 
 async fn listed(node: &TestNode, filter: &[&str]) -> Vec<Value> {
@@ -93,9 +93,11 @@ async fn sessions_of_all_nodes_are_listed_ranked_and_closed_through_one() {
     assert_eq!(killed, format!("{name} closed\n"));
     ended(&mut busy).await;
     let (code, server) = (6, one.client().server().to_owned());
-    let (_, err) = expect(code, ["sessions", "kill", name, "--server", &server]).await;
+    let kubeconfig = one.kubeconfig();
+    let at = ["--server", &server, "--kubeconfig", &kubeconfig];
+    let (_, err) = expect(code, ["sessions", "kill", name].into_iter().chain(at)).await;
     assert!(err.contains(&format!("no such session: {name}")), "{err}");
-    let (_, err) = expect(2, ["sessions", "kill", "--server", &server]).await;
+    let (_, err) = expect(2, ["sessions", "kill"].into_iter().chain(at)).await;
     assert!(err.contains("--all"), "{err}");
     say(&mut quiet, "untouched").await.expect("the session lives");
     say(&mut other, "untouched").await.expect("the session lives");

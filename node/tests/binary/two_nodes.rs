@@ -119,7 +119,10 @@ async fn while_a_node_waits_for_a_leader_nothing_listens_and_it_can_be_stopped()
     })
     .await;
     assert!(two.metrics().await.contains("guideway_node_ready 0"));
-    for address in [two.listener().to_string(), two.client().server().replace("http://", "")] {
+    for address in [
+        two.listener().to_string(),
+        two.client().server().replace("https://", ""),
+    ] {
         TcpStream::connect(&address).await.expect_err("nothing listens yet");
     }
     let output = end(second).await;

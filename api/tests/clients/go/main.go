@@ -100,7 +100,7 @@ func (f *follower) difference(wanted map[string]string) string {
 
 func run(url string) error {
 	// Typed clients of core kinds prefer protobuf for what they send and take; the others send JSON.
-	config := &rest.Config{Host: url, QPS: -1}
+	config := &rest.Config{Host: url, QPS: -1, BearerToken: os.Getenv("GUIDEWAY_TOKEN")}
 	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

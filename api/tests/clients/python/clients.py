@@ -1,6 +1,7 @@
 """Drives a Guideway API with the Kubernetes client for Python: typed, dynamic, watch, patches and server-side apply."""
 
 import base64
+import os
 import sys
 
 from kubernetes import client, dynamic, watch
@@ -69,7 +70,9 @@ def untyped(api):
 
 
 def main(url):
-    api = client.ApiClient(client.Configuration(host=url))
+    configuration = client.Configuration(host=url)
+    configuration.api_key["authorization"] = "Bearer " + os.environ["GUIDEWAY_TOKEN"]
+    api = client.ApiClient(configuration)
     version = typed(api)
     watched(api, version)
     untyped(api)

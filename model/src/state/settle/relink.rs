@@ -75,6 +75,8 @@ impl State {
                     }
                 }
             }
+            // They say who may do what, and nothing of traffic.
+            Kind::Role | Kind::ClusterRole | Kind::RoleBinding | Kind::ClusterRoleBinding | Kind::ApiToken => {}
         }
     }
 

@@ -74,7 +74,12 @@ impl State {
             | Object::ConfigMap(_)
             | Object::EndpointSlice(_)
             | Object::ReferenceGrant(_)
-            | Object::GatewayClass(_) => None,
+            | Object::GatewayClass(_)
+            | Object::Role(_)
+            | Object::ClusterRole(_)
+            | Object::RoleBinding(_)
+            | Object::ClusterRoleBinding(_)
+            | Object::ApiToken(_) => None,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::node::{Incarnation, NodeId};
 use crate::outcome::{Outcome, Refusal};
 use crate::pin::{PinBatch, PoolNumber};
 use crate::plan::tests::compile_small;
+use crate::state::State;
 
 fn world() -> World {
     let mut world = World::at_level(1);
@@ -72,7 +73,7 @@ fn it_rises_when_the_last_member_supports_it() {
     assert_eq!(number(&world, "r1"), None);
     let mut other = World::at_level(1);
     other.state = world.state.clone();
-    assert_eq!(start(&mut world, 2, "b"), 2);
+    assert_eq!(start(&mut world, 2, "b"), State::LEVEL);
     // In the order of names: nodes that came to their state by a snapshot give the same numbers.
     let numbers = ["r1", "r2"].map(|name| number(&world, name));
     assert_eq!(numbers, [Some(PoolNumber(1)), Some(PoolNumber(2))]);
@@ -81,5 +82,5 @@ fn it_rises_when_the_last_member_supports_it() {
     assert_eq!(world.state.prepared_generation(), Some(1));
     // Or when the last that does not is gone.
     assert_eq!(other.apply(Command::RemoveNode { node: NodeId(2) }), Outcome::Done);
-    assert_eq!(other.state.level(), 2);
+    assert_eq!(other.state.level(), State::LEVEL);
 }

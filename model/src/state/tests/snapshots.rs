@@ -53,7 +53,7 @@ fn world_at(level: u32) -> World {
 
 /// In the middle of a preparation, with pins, orphans, a grace and a change that waits.
 fn moving_world() -> World {
-    let mut world = world();
+    let mut world = world_at(State::TWO_PHASES);
     world.by_hand = true;
     let at = |addresses: &[&str]| slice("s-1", "s", 15432, addresses);
     let hold = |world: &mut World, node, sequence, client: &str, endpoint: &str| {

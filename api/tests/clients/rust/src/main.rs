@@ -17,7 +17,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let url = std::env::args().nth(1).ok_or("usage: clients URL")?;
-    let client = Client::try_from(Config::new(url.parse()?))?;
+    let mut config = Config::new(url.parse()?);
+    config.auth_info.token = Some(std::env::var("GUIDEWAY_TOKEN")?.into());
+    let client = Client::try_from(config)?;
     typed(client.clone()).await?;
     dynamic(client).await
 }

@@ -1,7 +1,7 @@
 //! How long the API takes for a page of 200 000 sessions of three nodes: selected by client and size, sorted, the first
 //! hundred, over HTTP.
 //!
-//! `cargo run --release -p guideway-api --example list_sessions`. The server is the real one; the sessions are rows in memory,
+//! `cargo run --release -p guideway-api --example page_of_sessions`. The server is the real one; the sessions are rows in memory,
 //! which are copied as relay threads copy theirs, and pages come from nodes as JSON. Collecting rows from relay threads is
 //! measured by the example of the same name in `dataplane`.
 #![expect(clippy::print_stdout, reason = "a program that says what it has measured")]

@@ -1,0 +1,210 @@
+//! TLS: whose certificates are known, what becomes of others, and how the node's own is replaced.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use guideway_api::{AuditLog, Limits, ServerTls, Transport};
+use guideway_identity::{Authority, Key, NodeSubject, UserSubject, Validity};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use rustls::crypto::aws_lc_rs;
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::client::DEADLINE;
+use crate::cluster::{MemoryCluster, Server};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn now() -> UnixTime {
+    UnixTime::since_unix_epoch(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970"))
+}
+
+fn authority() -> Authority {
+    Authority::create("cluster", now()).expect("an authority")
+}
+
+/// The certificate of a node, with its key.
+fn node(authority: &Authority) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let subject = NodeSubject {
+        cluster: "cluster".to_owned(),
+        number: 1,
+        name: "one".to_owned(),
+        dns: Vec::new(),
+        ips: vec![Ipv4Addr::LOCALHOST.into()],
+    };
+    let key = Key::generate().expect("a key");
+    let chain = authority.issue_node(&subject, &key.public(), Validity::starting(now(), HOUR));
+    let chain = CertificateDer::pem_slice_iter(chain.expect("a certificate").as_bytes()).collect::<Result<_, _>>();
+    (chain.expect("PEM"), key.der())
+}
+
+fn certified(authority: &Authority) -> Arc<CertifiedKey> {
+    let (chain, key) = node(authority);
+    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+    Arc::new(certified.expect("they go together"))
+}
+
+fn tls(authority: &Authority) -> ServerTls {
+    ServerTls::new(authority.certificate_pem(), certified(authority)).expect("usable")
+}
+
+async fn serve(tls: ServerTls, limits: Limits) -> Server {
+    let cluster = Arc::new(MemoryCluster::new());
+    Server::with(cluster, limits, Transport::Tls(tls), AuditLog::off()).await
+}
+
+/// A client that trusts `authority`, with a certificate that `issuer` gave it.
+fn client(
+    authority: &Authority,
+    issued: Option<(&Authority, &str, &[&str], Validity)>,
+    version: &'static SupportedProtocolVersion,
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate().clone()).expect("an authority");
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[version])
+        .expect("a version")
+        .with_root_certificates(roots);
+    let Some((issuer, user, groups, validity)) = issued else {
+        return builder.with_no_client_auth();
+    };
+    let subject = UserSubject {
+        user: user.to_owned(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    };
+    let (chain, key) = issuer.issue_user(&subject, validity).expect("a certificate");
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes())
+        .collect::<Result<_, _>>()
+        .expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
+    builder.with_client_auth_cert(chain, key).expect("they go together")
+}
+
+/// Who the server says one is; `Err` where there is no connection.
+async fn whoami(address: SocketAddr, config: ClientConfig) -> Result<(u16, Value), String> {
+    let asked = async {
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        let name = ServerName::from(address.ip());
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.map_err(|error| error.to_string())?;
+        tokio::spawn(connection);
+        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
+        let request = Request::post("/apis/authentication.k8s.io/v1/selfsubjectreviews")
+            .header("host", "one")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .expect("a request");
+        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let code = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
+        Ok((code, serde_json::from_slice(&body.to_bytes()).expect("JSON")))
+    };
+    timeout(DEADLINE, asked).await.expect("in time")
+}
+
+fn good() -> Validity {
+    Validity::starting(now(), HOUR)
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_cluster_says_who_one_is() {
+    let authority = authority();
+    let server = serve(tls(&authority), Limits::default()).await;
+    for version in [&TLS12, &TLS13] {
+        let jane = client(
+            &authority,
+            Some((&authority, "jane", &["team", "ops"], good())),
+            version,
+        );
+        let (code, review) = whoami(server.address, jane).await.expect("answered");
+        assert_eq!(code, 201);
+        let user = &review["status"]["userInfo"];
+        assert_eq!(user["username"], "jane");
+        assert_eq!(user["groups"], json!(["team", "ops", "system:authenticated"]));
+        let (code, _) = whoami(server.address, client(&authority, None, version))
+            .await
+            .expect("answered");
+        assert_eq!(code, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_cluster_or_time_is_refused() {
+    let (authority, other) = (authority(), authority());
+    let server = serve(tls(&authority), Limits::default()).await;
+    let ended = Validity::starting(UnixTime::since_unix_epoch(Duration::from_secs(1_600_000_000)), HOUR);
+    for issued in [
+        (&other, "root", &["system:masters"][..], good()),
+        (&authority, "root", &["system:masters"][..], ended),
+    ] {
+        let error = whoami(server.address, client(&authority, Some(issued), &TLS13)).await;
+        assert!(error.is_err(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_certificate_of_a_node_gives_it_nothing_here() {
+    let authority = authority();
+    let server = serve(tls(&authority), Limits::default()).await;
+    let (chain, key) = node(&authority);
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate().clone()).expect("an authority");
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .expect("they go together");
+    let (_, review) = whoami(server.address, config).await.expect("answered");
+    assert_eq!(review["status"]["userInfo"]["username"], "system:node:one");
+    assert_eq!(
+        review["status"]["userInfo"]["groups"],
+        json!(["system:nodes", "system:authenticated"])
+    );
+}
+
+#[tokio::test]
+async fn new_connections_get_the_new_certificate() {
+    let (authority, other) = (authority(), authority());
+    let tls = tls(&authority);
+    let server = serve(tls.clone(), Limits::default()).await;
+    let trusts = |trusted: &Authority| client(trusted, Some((&authority, "jane", &[], good())), &TLS13);
+    assert!(whoami(server.address, trusts(&authority)).await.is_ok());
+    tls.show(certified(&other));
+    assert!(whoami(server.address, trusts(&authority)).await.is_err());
+    assert!(
+        whoami(server.address, trusts(&other)).await.is_ok(),
+        "clients are those of the same authority"
+    );
+}
+
+#[tokio::test]
+async fn who_never_shakes_hands_is_cut_off() {
+    let limits = Limits {
+        handshake_timeout: Duration::from_millis(50),
+        handshakes: 1,
+        ..Limits::default()
+    };
+    let authority = authority();
+    let server = serve(tls(&authority), limits).await;
+    let mut silent = TcpStream::connect(server.address).await.expect("connected");
+    let mut bytes = Vec::new();
+    let ended = timeout(DEADLINE, silent.read_to_end(&mut bytes))
+        .await
+        .expect("cut off");
+    assert!(ended.is_err() || bytes.is_empty());
+}
