@@ -1,8 +1,10 @@
 //! Loopback addresses that belong to one test at a time.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::{Mutex, PoisonError};
 
 /// A /24 of 127.0.0.0/8 that no other test of this machine uses while this value lives.
 ///
@@ -11,6 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 pub struct Addresses {
     second: u8,
     third: u8,
+    /// Ports that were given out: nothing holds them until something listens.
+    given: Mutex<BTreeSet<u16>>,
     /// Bound to .254 of the block: the claim on it, given back by the kernel even after a crash.
     _claim: UdpSocket,
 }
@@ -33,6 +37,7 @@ impl Addresses {
                 return Addresses {
                     second,
                     third,
+                    given: Mutex::default(),
                     _claim: claim,
                 };
             }
@@ -57,7 +62,7 @@ impl Addresses {
         self.host(200 + number)
     }
 
-    /// A port that is free on each of `addresses` now; nobody else uses these addresses.
+    /// A port that is free on each of `addresses` now, and another one each time; nobody else uses these addresses.
     pub fn free_port(&self, addresses: &[IpAddr]) -> u16 {
         for _ in 0..100 {
             let first = TcpListener::bind((addresses[0], 0)).expect("a loopback address has free ports");
@@ -66,7 +71,8 @@ impl Addresses {
                 .iter()
                 .map(|address| TcpListener::bind((*address, port)))
                 .collect();
-            if rest.is_ok() {
+            let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+            if rest.is_ok() && given.insert(port) {
                 return port;
             }
         }
