@@ -56,7 +56,7 @@ pub(crate) async fn announce(engine: Arc<Engine>) {
 /// Tells the others where this node is, if they know another address: the leader cannot reach it there, so this node
 /// cannot learn who leads, and asks each member in turn. Returns whether a leader has taken the news.
 async fn introduce(engine: &Engine) -> bool {
-    let state = engine.applied.borrow().state.clone();
+    let state = engine.applied_now().state;
     let own = state.node(engine.node_id());
     if own.is_none_or(|record| record.facts.peer_address == engine.config.facts.peer_address) {
         return false;

@@ -107,7 +107,7 @@ impl Service for Engine {
                 Ok(question) => Answer::json(&self.give_place(caller, question).await),
                 Err(error) => Answer::bad_request(error.to_string()),
             },
-            Call::Roster => Answer::json(&Roster::of(&self.applied.borrow().clone())),
+            Call::Roster => Answer::json(&Roster::of(&self.applied_now())),
             Call::Submit => match self.submit(&body).await {
                 Ok(handed) => Answer::json(&handed),
                 Err(error) => Answer::bad_request(error.to_string()),
@@ -178,7 +178,7 @@ impl Engine {
                     certificate,
                     authority: authority.certificate_pem().to_owned(),
                     authority_key: authority.key_pem(),
-                    roster: Roster::of(&self.applied.borrow().clone()),
+                    roster: Roster::of(&self.applied_now()),
                 }
             }
             Err(error) => Place::Undecided(error.to_string()),

@@ -96,6 +96,12 @@ impl Engine {
         self.identity.node.0
     }
 
+    /// What is applied at this moment. A copy, which costs two words: who lends the original keeps it from being written, and
+    /// waits for good if it asks for it again meanwhile.
+    pub(crate) fn applied_now(&self) -> Applied {
+        self.applied.borrow().clone()
+    }
+
     /// Raft, if it runs.
     pub(crate) fn running(&self) -> Option<Running> {
         self.running.borrow().clone()

@@ -44,7 +44,7 @@ pub(crate) async fn watch_members(engine: Arc<Engine>) {
             *since = term;
             *watchdog = Watchdog::new(timeout, Instant::now());
         }
-        let state = engine.applied.borrow().state.clone();
+        let state = engine.applied_now().state;
         let silent = listen(&engine, &state, watchdog, timeout / LOOKS).await;
         let down: Vec<NodeId> = silent.iter().copied().filter(|node| !is_live(&state, *node)).collect();
         silence
@@ -63,7 +63,7 @@ pub(crate) async fn follow_members(engine: Arc<Engine>) {
         let Some((running, metrics)) = leading(&engine) else {
             continue;
         };
-        let state = engine.applied.borrow().state.clone();
+        let state = engine.applied_now().state;
         if let Some(step) = Group::new(&metrics).next_step(&state) {
             tracing::info!(?step, "the Raft group follows the members of the cluster");
             if let Err(error) = engine.take_step(&running, &step).await {

@@ -111,7 +111,7 @@ impl Engine {
 
     /// The first possible successor that says that it could: the state may not know yet that a member has gone.
     async fn able_successor(&self, running: &Running) -> Option<u64> {
-        let state = self.applied.borrow().state.clone();
+        let state = self.applied_now().state;
         let successors = Group::new(&running.metrics()).successors(&state);
         let pongs = join_all(successors.iter().map(|node| self.ping(NodeId(*node), ANSWER_TIMEOUT))).await;
         let able = |pong: &Option<Pong>| pong.as_ref().is_some_and(|pong| !pong.resigned);
@@ -161,7 +161,7 @@ impl Engine {
         if group.voters.contains(&node.0) {
             return Ok(());
         }
-        if self.applied.borrow().state.node(node).is_none() {
+        if self.applied_now().state.node(node).is_none() {
             return Err(MembershipError::NotAMember(node));
         }
         if metrics.state == ServerState::Leader {
@@ -189,7 +189,7 @@ impl Engine {
     /// Removes a member from the replicated state and waits until the leader has removed it from the Raft group.
     pub(crate) async fn remove_node(&self, node: NodeId) -> Result<(), MembershipError> {
         let group = Group::new(&self.running_for_change()?.metrics());
-        if self.applied.borrow().state.node(node).is_none() && !group.voters.contains(&node.0) {
+        if self.applied_now().state.node(node).is_none() && !group.voters.contains(&node.0) {
             return Err(MembershipError::NotAMember(node));
         }
         if group.voters.iter().eq([&node.0]) {

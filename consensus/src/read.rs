@@ -95,7 +95,7 @@ impl Engine {
             Ok(Ok(applied)) => Ok(applied.clone()),
             Ok(Err(_)) => Err(ReadError::ShuttingDown),
             Err(_) => Err(ReadError::Behind {
-                applied: self.applied.borrow().index,
+                applied: self.applied_now().index,
                 wanted,
                 waited,
             }),

@@ -68,12 +68,11 @@ impl Engine {
             ServerState::Learner | ServerState::Shutdown => Role::Learner,
         });
         let running = self.running();
-        let last_applied = self.applied.borrow().index;
         Status {
             leader: self.leader().map(NodeId),
             term: metrics.as_ref().map_or(0, |metrics| metrics.current_term),
             role,
-            last_applied,
+            last_applied: self.applied_now().index,
             commit: metrics
                 .as_ref()
                 .and_then(|metrics| metrics.local_committed)
@@ -88,7 +87,7 @@ impl Engine {
     /// Every member with its own figures.
     pub(crate) async fn nodes(&self) -> Vec<NodeView> {
         let status = self.status();
-        let state = self.applied.borrow().state.clone();
+        let state = self.applied_now().state;
         let views = state.nodes().map(|(id, record)| {
             let role = match id {
                 id if status.leader == Some(id) => Role::Leader,
@@ -110,10 +109,8 @@ impl Engine {
 
     /// This node's own figures.
     pub(crate) fn own_figures(&self) -> NodeFigures {
-        // Read first: who lends the applied state keeps it from being written, and whoever tells figures may read it too.
-        let applied_index = self.applied.borrow().index;
         NodeFigures {
-            applied_index,
+            applied_index: self.applied_now().index,
             ..(self.config.figures)()
         }
     }
