@@ -1,12 +1,13 @@
-//! The epoll driver: one relay thread around one epoll instance.
+//! The relay threads: each around one epoll instance and, where the driver is io_uring, one ring that carries datagrams.
+//! A thread that has datagrams to wait for waits in the ring, which watches the epoll instance.
 //!
 //! Who lives here: the threads `relay-0`, `relay-1`, ..., each of which owns its listening sockets, its sessions with
 //! their sockets, its timers and its counters. A thread ends when it is ordered to, after it has closed them all. A panic
 //! in one ends the process.
 //!
-//! Listening sockets are level-triggered. The sockets of a session are registered once, edge-triggered, for everything;
-//! after that, what is known of their readiness is kept in the session, and a system call is made only when it can be
-//! expected to do something.
+//! Listening sockets are level-triggered. The sockets of a session are registered edge-triggered, once but for clients that
+//! turn out slow; after that, what is known of their readiness is kept in the session, and a system call is made only when
+//! it can be expected to do something.
 
 mod acceptor;
 mod greeting;
@@ -234,6 +235,7 @@ fn ring(shared: &Shared) -> Option<Ring> {
         return None;
     }
     let ring = Ring::new().inspect_err(|error| {
+        shared.metrics.rings_missing.increment(1);
         tracing::warn!(%error, "this relay thread has no io_uring; it carries datagrams by system calls");
     });
     ring.ok()

@@ -321,6 +321,22 @@ metric!(
     "Clients of client-IP affinity that were forgotten before their time, or not remembered, because there were as many as may be."
 );
 metric!(
+    RINGS_MISSING,
+    "rings_missing",
+    Gauge,
+    Count,
+    &[],
+    "Relay threads that have no io_uring although the driver is io_uring, and carry datagrams by system calls."
+);
+metric!(
+    RING_BUFFERS_EXHAUSTED,
+    "ring_buffers_exhausted_total",
+    Counter,
+    Count,
+    &[],
+    "Receives of an io_uring that stopped because all 128 buffers of their thread were in use; datagrams wait in their sockets until they go on."
+);
+metric!(
     PINS_NEEDED,
     "pins_needed",
     Gauge,
@@ -381,6 +397,8 @@ pub const ALL: &[Metric] = &[
     AFFINITY_ENTRIES_USED,
     AFFINITY_ENTRIES_CAPACITY,
     AFFINITY_ENTRIES_SHED,
+    RINGS_MISSING,
+    RING_BUFFERS_EXHAUSTED,
     PINS_NEEDED,
     PIN_CHANGES_WAITING,
     SESSION_EVENTS_MISSED,

@@ -125,7 +125,7 @@ impl Flows {
             intake: Intake::new(),
             outbox: Outbox::new(),
             dispatch: Dispatch::new(),
-            carrier: ring.map(Carrier::new),
+            carrier: ring.map(|ring| Carrier::new(ring, shared.metrics.ring_buffers_exhausted.clone())),
             pieces: Vec::with_capacity(BATCH),
             gathered: Vec::new(),
             post: Post::default(),

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use metrics::Counter;
 use rustix::io::Errno;
 
 use super::{Arrival, Flows};
@@ -55,6 +56,8 @@ pub(super) struct Carrier {
     post: Post,
     /// Whether the ring watches the thread's epoll instance, and what it has said of it.
     watch: Watch,
+    /// Receives that stopped for want of buffers.
+    exhausted: Counter,
 }
 
 /// What is known of the epoll instance, in which everything but datagrams is waited for.
@@ -77,7 +80,7 @@ struct Leaving {
 }
 
 impl Carrier {
-    pub(super) fn new(ring: Ring) -> Carrier {
+    pub(super) fn new(ring: Ring, exhausted: Counter) -> Carrier {
         Carrier {
             ring,
             pending: Vec::new(),
@@ -89,6 +92,7 @@ impl Carrier {
             left: Vec::new(),
             post: Post::default(),
             watch: Watch::Unasked,
+            exhausted,
         }
     }
 
@@ -124,7 +128,7 @@ impl Carrier {
     fn reap(&mut self) {
         let first = self.pending.len();
         self.ring.reap(&mut self.pending);
-        let (failed, watch) = (&mut self.failed, &mut self.watch);
+        let (failed, watch, exhausted) = (&mut self.failed, &mut self.watch, &self.exhausted);
         let is_own = |completion: &mut Completion| match Token::decode(completion.word) {
             Token::Sent(number) => {
                 failed.extend(completion.result.err().map(|errno| (number, errno)));
@@ -134,7 +138,12 @@ impl Carrier {
                 *watch = Watch::Ready;
                 true
             }
-            _ => false,
+            _ => {
+                if completion.result == Err(Errno::NOBUFS) {
+                    exhausted.increment(1);
+                }
+                false
+            }
         };
         self.pending.extract_if(first.., is_own).for_each(drop);
     }
