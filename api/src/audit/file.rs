@@ -47,7 +47,7 @@ impl RotatedFile {
             rename(&self.numbered(number), &self.numbered(number + 1))?;
         }
         if self.kept == 0 {
-            std::fs::remove_file(&self.path)?;
+            unless_gone(std::fs::remove_file(&self.path))?;
         } else {
             rename(&self.path, &self.numbered(1))?;
         }
@@ -68,9 +68,13 @@ fn append_to(path: &Path) -> io::Result<File> {
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    match std::fs::rename(from, to) {
-        // There are not that many yet.
+    unless_gone(std::fs::rename(from, to))
+}
+
+/// There are not that many files yet, or somebody else has taken one away.
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
+        done => done,
     }
 }

@@ -1,4 +1,4 @@
-//! The file grows, is put aside and is bounded; a full queue refuses.
+//! The file grows, is put aside and is bounded, whoever else touches it; a full queue refuses.
 
 use std::path::Path;
 
@@ -63,4 +63,15 @@ async fn without_a_place_in_time_a_request_is_refused() {
     assert_eq!(refused.code(), 503);
     places.pop();
     assert!(log.admit().await.is_ok(), "a place that was not used is free again");
+}
+
+#[test]
+fn a_file_that_somebody_took_away_is_begun_anew_when_it_is_full() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.log");
+    let mut file = RotatedFile::open(&path, 10, 0).expect("opened");
+    file.append("twelve bytes").expect("written");
+    std::fs::remove_file(&path).expect("there");
+    file.append("after it").expect("written to a new file");
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), "after it\n");
 }
