@@ -24,6 +24,7 @@ use crate::core::affinity::Pools;
 use crate::core::time::Micros;
 use crate::plane::{Observer, ShutdownReport};
 use crate::shared::{Order, Shared};
+use crate::sockets::tuning::Tuning;
 
 /// How often heartbeats are looked at and gauges set.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,6 +44,8 @@ pub(crate) struct Control {
     /// To be given when that one is taken.
     next: Option<Arc<Plan>>,
     plans_sent: u64,
+    /// What every relay thread runs.
+    current: Option<Arc<Plan>>,
     /// Those of the plan that every relay thread runs.
     pools: Pools,
     walk: Option<Walk>,
@@ -69,6 +72,7 @@ impl Control {
             awaited: None,
             next: None,
             plans_sent: 0,
+            current: None,
             pools: Pools::new(),
             walk: None,
             entries_walked: false,
@@ -145,6 +149,7 @@ impl Control {
     /// Every relay thread runs the plan, so the sockets it gave up are closed: those it wants can be opened.
     fn settle(&mut self) {
         let Some(plan) = self.awaited.take() else { return };
+        self.current = Some(Arc::clone(&plan));
         let wanted: BTreeSet<SocketKey> = plan.listeners.iter().map(|listener| listener.socket).collect();
         self.groups.retain(|key, _| wanted.contains(key));
         let mut results = self.shared.binds().clone();
@@ -191,7 +196,9 @@ impl Control {
             Group::Open(_) | Group::Failed { .. } => &[],
         });
         let ports = &self.shared.udp.ports;
-        match group::open(key, &self.shared.config, &held.copied().collect(), ports) {
+        let current = self.current.as_deref();
+        let tuning = current.map_or(Tuning::default(), |plan| Tuning::of_listener(plan, key));
+        match group::open(key, &self.shared.config, tuning, &held.copied().collect(), ports) {
             Ok(opened) => {
                 for (seat, sockets) in self.shared.seats.iter().zip(opened.sockets) {
                     seat.order(Order::Listen(key, sockets));

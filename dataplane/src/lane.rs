@@ -239,10 +239,7 @@ impl Lane {
 
     /// For the sockets toward clients.
     pub(crate) fn client_tuning(&self) -> Tuning {
-        Tuning {
-            keepalive: self.settings.keepalive,
-            user_timeout: self.settings.user_timeout,
-        }
+        Tuning::toward_clients(&self.settings)
     }
 }
 

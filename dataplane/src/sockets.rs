@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 
 use crate::core::selection::ConnectFailure;
+use crate::sockets::tuning::Tuning;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -30,10 +31,12 @@ pub(crate) fn probe(listen: Listen) -> Result<(), Errno> {
     bound(listen, false).map(drop)
 }
 
-/// A listening socket that shares its port with the others of its group. Accepted sockets inherit `TCP_NODELAY`.
-pub(crate) fn listen(listen: Listen) -> Result<OwnedFd, Errno> {
+/// A listening socket that shares its port with the others of its group. Accepted sockets inherit `TCP_NODELAY` and the
+/// tuning.
+pub(crate) fn listen(listen: Listen, tuning: Tuning) -> Result<OwnedFd, Errno> {
     let socket = bound(listen, true)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
+    tuning.tune(&socket)?;
     rustix::net::listen(&socket, i32::try_from(listen.backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
 }

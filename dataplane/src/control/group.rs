@@ -11,6 +11,7 @@ use guideway_model::node::{BindAddress, BindFailure, Protocol, SocketKey};
 use rustix::io::Errno;
 
 use crate::config::Config;
+use crate::sockets::tuning::Tuning;
 use crate::sockets::{self, Listen};
 use crate::udp;
 use crate::udp::ports::Ports;
@@ -24,11 +25,12 @@ pub(crate) struct Opened {
     pub(crate) sockets: Vec<Vec<OwnedFd>>,
 }
 
-/// Opens the group of `key`. `held` are the addresses of the groups of its protocol that this data plane has open, and
+/// Opens the group of `key`, whose clients inherit `tuning`. `held` are the addresses of the groups of its protocol that this data plane has open, and
 /// `ports` those of its UDP flows.
 pub(crate) fn open(
     key: SocketKey,
     config: &Config,
+    tuning: Tuning,
     held: &BTreeSet<SocketAddr>,
     ports: &Ports,
 ) -> Result<Opened, BindFailure> {
@@ -44,7 +46,7 @@ pub(crate) fn open(
             backlog: config.backlog,
         };
         let kind = match key.protocol {
-            Protocol::Tcp => Kind::Stream,
+            Protocol::Tcp => Kind::Stream { tuning },
             Protocol::Udp => Kind::Datagram {
                 beside_flows: ports.is_leased(key.port),
             },
@@ -62,7 +64,10 @@ pub(crate) fn open(
 /// Which kind of socket to open.
 #[derive(Clone, Copy)]
 enum Kind {
-    Stream,
+    Stream {
+        /// Set before the first client can come.
+        tuning: Tuning,
+    },
     Datagram {
         /// Flows of this process have the port, toward endpoints of theirs: they may keep it.
         beside_flows: bool,
@@ -82,13 +87,13 @@ fn open_address(
     // process itself holds the wildcard beside a single address the answer would be about that, so it is not asked.
     if !held.iter().any(|other| overlap(*other, listen.address)) {
         match kind {
-            Kind::Stream => sockets::probe(listen)?,
+            Kind::Stream { .. } => sockets::probe(listen)?,
             Kind::Datagram { beside_flows } => udp::sockets::probe(listen, beside_flows)?,
         }
     }
     for sockets in threads {
         sockets.push(match kind {
-            Kind::Stream => sockets::listen(listen)?,
+            Kind::Stream { tuning } => sockets::listen(listen, tuning)?,
             Kind::Datagram { beside_flows } => udp::sockets::listen(listen, beside_flows)?,
         });
     }

@@ -11,6 +11,7 @@ use guideway_model::plan::{
 
 use super::*;
 use crate::config::Config;
+use crate::sockets::tuning::Tuning;
 use crate::sockets::{self, Listen};
 
 const SEED: Seed = Seed([9; 16]);
@@ -56,11 +57,14 @@ fn listener(socket: SocketKey, endpoint: SocketAddr) -> Listener {
 fn connections_that_wait_at_a_listener_that_goes_are_served_by_its_last_route() {
     const CLIENTS: usize = 20;
     let endpoint = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
-    let socket = sockets::listen(Listen {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        freebind: false,
-        backlog: 128,
-    });
+    let socket = sockets::listen(
+        Listen {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            freebind: false,
+            backlog: 128,
+        },
+        Tuning::default(),
+    );
     let socket = socket.expect("listen");
     let address = sockets::local_address(&socket);
     let key = SocketKey {

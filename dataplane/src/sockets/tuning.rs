@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use guideway_model::plan::Keepalive;
+use guideway_model::Plan;
+use guideway_model::node::SocketKey;
+use guideway_model::plan::{ClientSettings, Keepalive, Listener, ListenerService};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
@@ -22,6 +24,26 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
+    /// For clients of a socket that `plan` has a listener for. Those of a TLS port are tuned when it is known which.
+    pub(crate) fn of_listener(plan: &Plan, key: SocketKey) -> Tuning {
+        let place = plan.listeners.binary_search_by_key(&key, |listener| listener.socket);
+        match place.ok().and_then(|place| plan.listeners.get(place)) {
+            Some(Listener {
+                service: ListenerService::Opaque(listener),
+                ..
+            }) => Tuning::toward_clients(&listener.settings),
+            Some(_) | None => Tuning::default(),
+        }
+    }
+
+    /// For the sockets toward the clients of one listener.
+    pub(crate) fn toward_clients(settings: &ClientSettings) -> Tuning {
+        Tuning {
+            keepalive: settings.keepalive,
+            user_timeout: settings.user_timeout,
+        }
+    }
+
     /// Sets what is not left to the kernel; no system call if all is.
     pub(crate) fn tune(&self, socket: &OwnedFd) -> Result<(), Errno> {
         if let Some(keepalive) = self.keepalive {
@@ -47,11 +69,23 @@ impl Tuning {
     /// done, so those that already wait to be accepted keep what was set then.
     pub(crate) fn retune(&self, listener: &OwnedFd, address: SocketAddr) -> Result<(), Errno> {
         let kernel = super::stream(address)?;
-        sockopt::set_tcp_keepidle(listener, sockopt::tcp_keepidle(&kernel)?)?;
-        sockopt::set_tcp_keepintvl(listener, sockopt::tcp_keepintvl(&kernel)?)?;
-        sockopt::set_tcp_keepcnt(listener, sockopt::tcp_keepcnt(&kernel)?)?;
-        sockopt::set_socket_keepalive(listener, false)?;
-        sockopt::set_tcp_user_timeout(listener, 0)?;
+        // Only what is not set anew: a client that comes meanwhile must not find it gone.
+        let keepalive = self.keepalive;
+        if keepalive.and_then(|keepalive| keepalive.idle).is_none() {
+            sockopt::set_tcp_keepidle(listener, sockopt::tcp_keepidle(&kernel)?)?;
+        }
+        if keepalive.and_then(|keepalive| keepalive.interval).is_none() {
+            sockopt::set_tcp_keepintvl(listener, sockopt::tcp_keepintvl(&kernel)?)?;
+        }
+        if keepalive.and_then(|keepalive| keepalive.probes).is_none() {
+            sockopt::set_tcp_keepcnt(listener, sockopt::tcp_keepcnt(&kernel)?)?;
+        }
+        if keepalive.is_none() {
+            sockopt::set_socket_keepalive(listener, false)?;
+        }
+        if self.user_timeout.is_none() {
+            sockopt::set_tcp_user_timeout(listener, 0)?;
+        }
         self.tune(listener)
     }
 }
@@ -153,5 +187,16 @@ mod tests {
         assert_eq!(accept(), (true, 60, 7, 4, 12_345));
         Tuning::default().retune(&listener, address).expect("retune");
         assert_eq!(accept(), untouched);
+    }
+
+    #[test]
+    fn a_socket_that_listens_has_been_tuned() {
+        let listen = super::super::Listen {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            freebind: false,
+            backlog: 1,
+        };
+        let listener = super::super::listen(listen, tuning()).expect("listen");
+        assert_eq!(read_back(&listener), (true, 60, 7, 4, 12_345));
     }
 }
