@@ -1,6 +1,6 @@
 //! A relay without a cluster, for measurements: one listener, its endpoints, no configuration to load.
 //!
-//! `relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--io-uring] [--threads N] [--access-log FILE]`, for example
+//! `relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--epoll] [--threads N] [--access-log FILE]`, for example
 //! `relay 127.0.0.1:8000 127.0.1.1:9000 127.0.1.2:9000 --threads 2`, or, by the name in the ClientHello,
 //! `relay 127.0.0.1:8443 a.test=127.0.1.1:9443 b.test=127.0.1.2:9443`. Ends with SIGTERM.
 
@@ -23,9 +23,7 @@ const SEED: Seed = Seed([7; 16]);
 
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
-    #[error(
-        "usage: relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--io-uring] [--threads N] [--access-log FILE]"
-    )]
+    #[error("usage: relay LISTEN (ENDPOINT... | NAME=ENDPOINT...) [--udp] [--epoll] [--threads N] [--access-log FILE]")]
     Usage,
     #[error(transparent)]
     Address(#[from] std::net::AddrParseError),
@@ -60,7 +58,7 @@ fn main() -> Result<(), RelayError> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--udp" => protocol = Protocol::Udp,
-            "--io-uring" => config.driver = Driver::IoUring,
+            "--epoll" => config.driver = Driver::Epoll,
             "--threads" => config.threads = arguments.next().ok_or(RelayError::Usage)?.parse()?,
             "--access-log" => {
                 config.access_log.target = AccessLogTarget::File(arguments.next().ok_or(RelayError::Usage)?.into());

@@ -45,6 +45,9 @@ pub struct Config {
     pub max_sessions: Option<usize>,
     /// Connections the kernel holds for each listening socket until they are accepted; capped by `net.core.somaxconn`.
     pub backlog: u32,
+    /// Messages of less than 4 KiB, one after the other, after which an io_uring carries a connection, if so many come while
+    /// others are there to be carried at the same time; only with [`Driver::IoUring`]. 0: each connection, at once.
+    pub ring_after: u8,
     /// Splice pipes of 1 MiB over all threads; beyond them bulk transfers are copied.
     pub max_pipes: usize,
     /// Bytes over all threads that may wait in buffers for a slow receiver. When they are used up a session takes
@@ -71,6 +74,7 @@ impl Default for Config {
             max_tries: 3,
             max_sessions: None,
             backlog: 4096,
+            ring_after: 8,
             max_pipes: 64,
             max_buffer_bytes: 256 << 20,
             access_log: AccessLogConfig::default(),
@@ -85,7 +89,8 @@ pub enum Driver {
     Auto,
     /// Edge-triggered epoll; runs everywhere.
     Epoll,
-    /// The same for connections; datagrams are carried by an io_uring of each thread. Linux 6.1 or newer, where nothing
+    /// The same for connections that are new, end or are bulk; the messages of others and all datagrams are carried by an
+    /// io_uring of each thread. Linux 6.1 or newer, where nothing
     /// forbids it: [`DataPlane::start`](crate::DataPlane::start) fails elsewhere.
     IoUring,
 }

@@ -1,5 +1,6 @@
-//! The relay threads: each around one epoll instance and, where the driver is io_uring, one ring that carries datagrams.
-//! A thread that has datagrams to wait for waits in the ring, which watches the epoll instance.
+//! The relay threads: each around one epoll instance and, where the driver is io_uring, one ring that carries datagrams
+//! and the messages of sessions that exchange many. A thread that has something in its ring waits there; the ring watches the
+//! epoll instance.
 //!
 //! Who lives here: the threads `relay-0`, `relay-1`, ..., each of which owns its listening sockets, its sessions with
 //! their sockets, its timers and its counters. A thread ends when it is ordered to, after it has closed them all. A panic
@@ -22,6 +23,7 @@ mod sealed;
 mod securing;
 mod service;
 mod sessions;
+mod streams;
 mod timers;
 mod tls;
 mod token;
@@ -54,6 +56,8 @@ use crate::shared::{Order, Seat, Shared};
 
 /// Events taken at once.
 const EVENTS: usize = 256;
+/// How long the ring is waited for, at a time, when a thread ends.
+const SOON: Duration = Duration::from_millis(10);
 /// A thread without work still shows that it is alive this often.
 const IDLE_BEAT: Duration = Duration::from_secs(1);
 
@@ -88,7 +92,7 @@ impl EpollThread {
         let ring = ring(&shared);
         EpollThread {
             acceptors: Acceptors::new(&shared, Arc::clone(&epoll)),
-            sessions: Sessions::new(&shared, seat, Arc::clone(&epoll)),
+            sessions: Sessions::new(&shared, seat, Arc::clone(&epoll), ring.is_some()),
             flows: Flows::new(&shared, Arc::clone(&epoll), seat, ring),
             inspections: Inspections::default(),
             shared,
@@ -106,6 +110,7 @@ impl EpollThread {
             self.sessions.ledger.now = self.shared.clock.now();
             self.flows.begin_round(self.sessions.ledger.now);
             self.seat().beat();
+            self.carry(ready.len());
             let mut woken = false;
             for event in ready {
                 match Token::decode(event.data.u64()) {
@@ -114,7 +119,7 @@ impl EpollThread {
                     Token::Wake => woken = true,
                     Token::Flow(key) => self.flows.reply(key, event.flags),
                     Token::Door(place) => self.flows.receive(place),
-                    Token::Sent(_) => {}
+                    Token::Sent(_) | Token::Relayed(_) => {}
                 }
             }
             self.flows.collect();
@@ -127,6 +132,7 @@ impl EpollThread {
             }
             self.inspect();
             self.flows.end_round();
+            self.hand_over();
             self.settle();
         }
     }
@@ -134,7 +140,7 @@ impl EpollThread {
     /// Waits for something to do; gives what is ready.
     fn wait<'a>(&mut self, events: &'a mut [MaybeUninit<epoll::Event>; EVENTS]) -> &'a mut [epoll::Event] {
         let mut longest = self.longest_wait();
-        if self.flows.waits_in_ring() {
+        if self.flows.waits_in_ring() || self.sessions.waits_in_ring() {
             if !self.flows.wait(longest) {
                 return &mut [];
             }
@@ -145,6 +151,30 @@ impl EpollThread {
             Ok((ready, _)) => ready,
             Err(Errno::INTR) => &mut [],
             Err(errno) => panic!("epoll_wait failed on a descriptor that only this thread owns: {errno}"),
+        }
+    }
+
+    /// Takes what the ring says of connections, in a round with so many events beside.
+    fn carry(&mut self, events: usize) {
+        if let Some((ring, completions)) = self.flows.ring() {
+            self.sessions.begin_round(events + completions.len());
+            self.sessions.carry(ring, completions);
+        }
+    }
+
+    /// What the ring is to do for connections.
+    fn hand_over(&mut self) {
+        if let Some((ring, _)) = self.flows.ring() {
+            self.sessions.hand_over(ring);
+        }
+    }
+
+    /// Takes every connection back from the ring.
+    fn bring_back(&mut self) {
+        while self.sessions.waits_in_ring() {
+            self.hand_over();
+            self.flows.wait(SOON);
+            self.carry(0);
         }
     }
 
@@ -200,6 +230,7 @@ impl EpollThread {
                 Order::Finish => {
                     self.acceptors.close_all(&mut self.sessions);
                     self.sessions.kill_all(CloseReason::NodeShutdown);
+                    self.bring_back();
                     self.sessions.ledger.flush();
                     self.flows.finish();
                     self.finished = true;
@@ -236,7 +267,7 @@ fn ring(shared: &Shared) -> Option<Ring> {
     }
     let ring = Ring::new().inspect_err(|error| {
         shared.metrics.rings_missing.increment(1);
-        tracing::warn!(%error, "this relay thread has no io_uring; it carries datagrams by system calls");
+        tracing::warn!(%error, "this relay thread has no io_uring; it carries everything by system calls");
     });
     ring.ok()
 }

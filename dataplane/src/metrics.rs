@@ -196,7 +196,7 @@ metric!(
     Gauge,
     Count,
     &["driver", "reason"],
-    "1 for the driver that carries datagrams: `io_uring` or `epoll`, and why that one."
+    "1 for the driver that carries datagrams and the messages of sessions: `io_uring` or `epoll`, and why that one."
 );
 metric!(
     BINDS_FAILED,
@@ -326,7 +326,7 @@ metric!(
     Gauge,
     Count,
     &[],
-    "Relay threads that have no io_uring although the driver is io_uring, and carry datagrams by system calls."
+    "Relay threads that have no io_uring although the driver is io_uring, and carry everything by system calls."
 );
 metric!(
     RING_BUFFERS_EXHAUSTED,
@@ -334,7 +334,15 @@ metric!(
     Counter,
     Count,
     &[],
-    "Receives of an io_uring that stopped because all 128 buffers of their thread were in use; datagrams wait in their sockets until they go on."
+    "Receives of an io_uring that stopped because all buffers of their thread were in use (128 for datagrams, 512 for messages on connections); what comes waits in its socket until they go on."
+);
+metric!(
+    RING_SESSIONS,
+    "ring_sessions",
+    Gauge,
+    Count,
+    &[],
+    "TCP sessions whose messages an io_uring carries at this moment; the others are carried by system calls."
 );
 metric!(
     PINS_NEEDED,

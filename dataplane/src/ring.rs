@@ -1,5 +1,5 @@
-//! An io_uring of one relay thread, as far as datagrams need it: receives that go on by themselves into buffers that they
-//! choose, and sends that are handed over together.
+//! An io_uring of one relay thread, as far as datagrams and messages on connections need it: receives that go on by
+//! themselves into buffers that they choose, and sends that are handed over together.
 //!
 //! The kernel touches the ring's memory only inside of [`Ring::enter`]: completions are worked on where the thread asks for
 //! them (`IORING_SETUP_DEFER_TASKRUN`), and a send that would have to wait fails instead. So between two calls all bytes
@@ -7,6 +7,7 @@
 
 mod buffers;
 mod outgoing;
+mod streams;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,7 +19,7 @@ use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue, types};
 use rustix::io::Errno;
 
 pub(crate) use self::buffers::Place;
-use self::buffers::{Buffers, GROUP};
+use self::buffers::{Buffers, DATAGRAMS, STREAMS};
 use self::outgoing::Outgoing;
 pub(crate) use self::outgoing::{Datagrams, Full, Sent};
 use crate::udp::intake::NO_MESSAGE;
@@ -58,6 +59,7 @@ pub(crate) struct Ring {
     // Dropped first: after it the kernel knows of none of the memory below.
     io: IoUring,
     buffers: Buffers,
+    streams: Buffers,
     outgoing: Outgoing,
     templates: Box<[libc::msghdr; 2]>,
 }
@@ -86,14 +88,17 @@ impl Ring {
             opcode::RecvMsgMulti::CODE,
             opcode::SendMsg::CODE,
             opcode::Send::CODE,
+            opcode::RecvMulti::CODE,
             opcode::AsyncCancel::CODE,
         ] {
             if !probe.is_supported(code) {
                 return Err(io::Error::from(io::ErrorKind::Unsupported));
             }
         }
-        let buffers = Buffers::new();
+        let buffers = Buffers::new(DATAGRAMS);
         buffers.register(&io)?;
+        let streams = Buffers::new(STREAMS);
+        streams.register(&io)?;
         let template = |name| {
             let mut template = NO_MESSAGE.msg_hdr;
             template.msg_namelen = name;
@@ -104,6 +109,7 @@ impl Ring {
         Ok(Ring {
             io,
             buffers,
+            streams,
             outgoing: Outgoing::new(),
             templates: Box::new([template(NAME_ROOM), template(0)]),
         })
@@ -113,7 +119,7 @@ impl Ring {
     /// of buffers. The socket must stay open until the completion that says that no more follows.
     pub(crate) fn receive(&mut self, socket: &OwnedFd, telling: Telling, word: u64) -> Result<(), Full> {
         let template = &self.templates[telling as usize];
-        let entry = opcode::RecvMsgMulti::new(types::Fd(socket.as_raw_fd()), template, GROUP)
+        let entry = opcode::RecvMsgMulti::new(types::Fd(socket.as_raw_fd()), template, DATAGRAMS.number)
             .build()
             .user_data(word);
         // SAFETY: the template is on the heap and lives as long as the ring, and says that the kernel is to write nothing

@@ -75,7 +75,7 @@ pub struct Data {
     pub udp_max_flows: u32,
     /// UDP flows at most of one client address on one listener.
     pub udp_max_flows_per_client: u32,
-    /// What carries datagrams.
+    /// What carries datagrams and messages.
     pub driver: Driver,
     /// Whether sessions that a change would move are pinned.
     pub pins: bool,

@@ -14,6 +14,7 @@ use crate::core::slab::Slab;
 use crate::core::stall::StallWatch;
 use crate::core::wheel::{Link, Links};
 use crate::epoll::pipe::Pipe;
+use crate::epoll::streams::{Carried, Inclination};
 use crate::epoll::tls::Tls;
 use crate::lane::Lane;
 use crate::sockets;
@@ -46,6 +47,9 @@ pub(super) struct Record {
     pub(super) tls: Option<Box<Tls>>,
     /// Its part in the affinity entry of its client, in pools that have those.
     pub(super) held: Option<Box<Held>>,
+    pub(super) inclination: Inclination,
+    /// What it has in the ring, while that carries it.
+    pub(super) carried: Option<Box<Carried>>,
 }
 
 /// Segments of the client up to a moment in a silence.
@@ -81,6 +85,8 @@ impl Record {
             dial: None,
             tls: None,
             held: None,
+            inclination: Inclination::default(),
+            carried: None,
         }
     }
 
@@ -203,6 +209,10 @@ impl Ready {
 
     /// Small segments are sent at once.
     pub(super) const PROMPT: Ready = Ready(128);
+
+    /// Something else than bytes is to be expected of the socket.
+    pub(super) const UNUSUAL: Ready =
+        Ready(Self::HUNG_UP.0 | Self::AT_END.0 | Self::FAULT.0 | Self::BROKEN.0 | Self::MARKED.0);
 
     /// A short receive does not tell that the socket is drained.
     pub(super) const DOUBTFUL: Ready = Ready(Self::FAULT.0 | Self::BROKEN.0 | Self::MARKED.0);

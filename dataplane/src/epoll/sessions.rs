@@ -18,6 +18,7 @@ use crate::core::wheel::Wheel;
 use crate::epoll::record::{Dial, Flight, Port, Ready, Record};
 use crate::epoll::reserve::Reserve;
 use crate::epoll::sealed;
+use crate::epoll::streams::Streams;
 use crate::epoll::tls::Stage;
 use crate::epoll::token::Token;
 use crate::epoll::transfer::Transfer;
@@ -34,14 +35,14 @@ const ARRIVALS: EventFlags = EventFlags::IN
     .union(EventFlags::PRI)
     .union(EventFlags::ET);
 /// What any other is watched for.
-const EVENTS: EventFlags = ARRIVALS.union(EventFlags::OUT);
+pub(super) const EVENTS: EventFlags = ARRIVALS.union(EventFlags::OUT);
 
 /// The sessions of one thread, and what they need to move.
 #[derive(Debug)]
 pub(super) struct Sessions {
     pub(super) shared: Arc<Shared>,
     pub(super) seat: usize,
-    epoll: Arc<OwnedFd>,
+    pub(super) epoll: Arc<OwnedFd>,
     pub(super) records: Slab<Record>,
     pub(super) wheel: Wheel,
     pub(super) transfer: Transfer,
@@ -49,13 +50,15 @@ pub(super) struct Sessions {
     /// Sessions that have used up their turn; each at most once.
     waiting: VecDeque<Key>,
     reserve: Reserve,
+    pub(super) streams: Streams,
     /// Sockets toward endpoints.
     dialed: u64,
 }
 
 impl Sessions {
-    pub(super) fn new(shared: &Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>) -> Sessions {
+    pub(super) fn new(shared: &Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>, has_ring: bool) -> Sessions {
         let ledger = Ledger::new(shared);
+        let threshold = has_ring.then_some(shared.config.ring_after);
         Sessions {
             shared: Arc::clone(shared),
             seat,
@@ -66,6 +69,7 @@ impl Sessions {
             ledger,
             waiting: VecDeque::new(),
             reserve: Reserve::default(),
+            streams: Streams::new(threshold, shared.metrics.ring_sessions.clone()),
             dialed: 0,
         }
     }
@@ -149,6 +153,9 @@ impl Sessions {
         let Some(record) = self.records.get_mut(key) else {
             return;
         };
+        if record.carried.is_some() {
+            return;
+        }
         let machine = record.machine;
         let Some(port) = record.port(side) else { return };
         port.ready.note(event);
@@ -177,7 +184,9 @@ impl Sessions {
                 record.queued = false;
             }
             for side in Side::BOTH {
-                if let Some(record) = self.records.get_mut(key) {
+                if let Some(record) = self.records.get_mut(key)
+                    && record.carried.is_none()
+                {
                     let ops = record.machine.outstanding(side);
                     self.run(key, ops);
                 }
@@ -187,7 +196,7 @@ impl Sessions {
 
     /// Whether a session waits for its turn.
     pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || self.has_streams_waiting()
     }
 
     /// Ends every session.
@@ -203,7 +212,9 @@ impl Sessions {
         let Some(record) = self.records.get_mut(key) else {
             return;
         };
-        if let Some(reason) = record.leaving() {
+        if record.carried.is_some() {
+            self.depart(key, Some(event));
+        } else if let Some(reason) = record.leaving() {
             self.close(key, reason, true);
         } else {
             let ops = record.machine.on(event);
@@ -212,7 +223,7 @@ impl Sessions {
     }
 
     /// Does operations, and those that their completions ask for, until all that are left would block.
-    fn run(&mut self, key: Key, ops: Ops) {
+    pub(super) fn run(&mut self, key: Key, ops: Ops) {
         // The operation that a completion asks for is done before any other, since received bytes lie in the scratch
         // buffer until they are sent. Each operation leads to two at most, and only a connect to two: four places.
         let mut stack = [ops.1, ops.0, None, None];
@@ -230,7 +241,13 @@ impl Sessions {
                     continue;
                 }
                 Op::Greet => self.greet(key),
-                Op::Receive { from } => self.transfer.receive(record, from, &mut self.ledger),
+                Op::Receive { from } => {
+                    let received = self.transfer.receive(record, from, &mut self.ledger);
+                    if let Flight::Scratch(bytes) = record.flights[from.index()] {
+                        self.consider(key, bytes);
+                    }
+                    received
+                }
                 Op::Fill { from } => self.transfer.fill(record, from, &mut self.ledger),
                 Op::Send { to } => self.transfer.send(record, to),
                 Op::Drain { to } => self.transfer.drain(record, to),
@@ -370,6 +387,7 @@ impl Sessions {
         self.ledger.connected(&mut record.account, sockets);
         self.tell_opened(key);
         self.time_relay(key);
+        self.consider(key, 0);
         Some(Event::Connected { greeted })
     }
 

@@ -16,8 +16,10 @@ pub(super) enum Token {
     Flow(Key),
     /// A socket that clients send datagrams to: its place in the thread's list.
     Door(u32),
-    /// A message that an io_uring was to send, by its number.
+    /// A datagram that an io_uring was to send, by its number.
     Sent(u32),
+    /// A message on a connection that an io_uring was to send, by its number.
+    Relayed(u32),
 }
 
 /// Bits below the slot: which kind of token.
@@ -35,6 +37,7 @@ impl Token {
             Token::Flow(key) => (4, key.index, key.generation),
             Token::Door(place) => (5, place, 0),
             Token::Sent(number) => (6, number, 0),
+            Token::Relayed(number) => (7, number, 0),
         };
         u64::from(generation) << 32 | (u64::from(place) & PLACE_MASK) << KIND_BITS | kind
     }
@@ -52,6 +55,7 @@ impl Token {
             4 => Token::Flow(key),
             5 => Token::Door(place),
             6 => Token::Sent(place),
+            7 => Token::Relayed(place),
             _ => Token::Wake,
         }
     }
@@ -81,6 +85,7 @@ mod tests {
             Token::Flow(key),
             Token::Door(78),
             Token::Sent(79),
+            Token::Relayed(80),
             Token::Wake,
         ] {
             assert_eq!(Token::decode(token.encode()), token);

@@ -175,3 +175,78 @@ fn what_does_not_fit_is_refused_until_the_ring_is_entered() {
     ring.send(&door, &sent, |number| SENT + u64::from(number))
         .expect("room again");
 }
+
+/// Two ends of a connection, the first of which does not wait.
+fn connection() -> (OwnedFd, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("listener");
+    let far = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let (near, _) = listener.accept().expect("accept");
+    near.set_nonblocking(true).expect("a mode");
+    (near.into(), far)
+}
+
+#[test]
+fn a_connection_is_received_until_its_end_and_answered_in_silence() {
+    use std::io::{Read, Write};
+    let Some(mut ring) = ring() else { return };
+    let (near, mut far) = connection();
+    ring.receive_stream(&near, DOOR).expect("room");
+    for length in [1, 64, 4095, 4096] {
+        far.write_all(&vec![b'x'; length]).expect("write");
+        let [completion] = completions(&mut ring, 1)[..] else {
+            panic!("one message, one completion")
+        };
+        let (buffer, received) = (completion.buffer.expect("buffer"), completion.result.expect("bytes"));
+        assert!(completion.more);
+        assert_eq!(received as usize, length);
+        assert_eq!(received == Ring::MESSAGE_BYTES, length == 4096);
+        ring.send_stream(&near, buffer, received, SENT).expect("room");
+        ring.enter(Duration::ZERO);
+        ring.give_back_streams(&mut vec![buffer]);
+        let mut back = vec![0; length];
+        far.read_exact(&mut back).expect("an answer");
+        assert_eq!(back, vec![b'x'; length]);
+    }
+    drop(far);
+    let [end] = completions(&mut ring, 1)[..] else {
+        panic!("one end")
+    };
+    assert_eq!((end.word, end.result, end.more), (DOOR, Ok(0), false));
+}
+
+#[test]
+fn a_send_that_finds_too_little_room_tells_how_much_has_left() {
+    use std::io::{Read, Write};
+    let Some(mut ring) = ring() else { return };
+    let (near, mut far) = connection();
+    ring.receive_stream(&near, DOOR).expect("room");
+    far.write_all(&[b'x'; 4096]).expect("write");
+    let [completion] = completions(&mut ring, 1)[..] else {
+        panic!("one completion")
+    };
+    let buffer = completion.buffer.expect("buffer");
+    let (mut sent, mut told) = (0, Vec::new());
+    while told.is_empty() {
+        ring.send_stream(&near, buffer, 4096, SENT).expect("room");
+        ring.enter(Duration::ZERO);
+        ring.reap(&mut told);
+        sent += if told.is_empty() { 4096 } else { 0 };
+    }
+    assert_eq!((told[0].word, told[0].more), (SENT, false));
+    match told[0].result {
+        Ok(part) => {
+            assert!(part < 4096, "{told:?}");
+            sent += u64::from(part);
+        }
+        Err(errno) => assert_eq!(errno, Errno::AGAIN),
+    }
+    ring.cancel(DOOR).expect("room");
+    let [last] = completions(&mut ring, 1)[..] else {
+        panic!("the last word")
+    };
+    assert_eq!(last.result, Err(Errno::CANCELED));
+    drop(near);
+    let mut arrived = Vec::new();
+    far.read_to_end(&mut arrived).expect("to the end");
+    assert_eq!(arrived.len() as u64, sent);
+}

@@ -29,10 +29,12 @@ pub(crate) const DRIVERS: [Driver; 2] = [Driver::Epoll, Driver::IoUring];
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A configuration for tests: two threads, timeouts that no test reaches by accident.
+/// A configuration for tests: two threads, timeouts that no test reaches by accident, and a ring, where there is one, that
+/// carries each connection as soon as it can.
 pub(crate) fn config(driver: Driver) -> Config {
     Config {
         driver,
+        ring_after: 0,
         threads: NonZeroUsize::new(2).expect("two"),
         connect_timeout: PATIENCE,
         max_sessions: Some(2000),

@@ -169,7 +169,7 @@ pub(crate) const DATA_DRIVER: Key = Key {
     name: "data.driver",
     default: Some("\"auto\""),
     rule: "\"auto\", \"io_uring\" or \"epoll\"",
-    meaning: "What carries datagrams: an io_uring of each relay thread, or system calls around epoll. \"auto\" takes io_uring where the kernel has it (Linux 6.1 or newer) and nothing forbids it; `guideway status` says which one runs and why. TCP and TLS are carried by epoll either way.",
+    meaning: "What carries datagrams, and the messages of TCP and TLS sessions that exchange many: an io_uring of each relay thread, or system calls around epoll. \"auto\" takes io_uring where the kernel has it (Linux 6.1 or newer) and nothing forbids it; `guideway status` says which one runs and why. Sessions that are new, end, or are bulk transfers are carried by system calls either way.",
 };
 
 pub(crate) const DATA_PINS: Key = Key {

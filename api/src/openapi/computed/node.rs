@@ -21,7 +21,13 @@ pub(super) fn parts_of() -> Parts {
     let driver = object(
         "What carries the node's sessions; absent if it gave no answer.",
         [
-            ("name", one_of("What carries datagrams.", &["io_uring", "epoll"])),
+            (
+                "name",
+                one_of(
+                    "What carries datagrams and the messages of sessions.",
+                    &["io_uring", "epoll"],
+                ),
+            ),
             ("reason", text("Why that one.")),
         ],
     );

@@ -41,6 +41,8 @@ pub(super) struct Carrier {
     ring: Ring,
     /// Completions that are to be looked at.
     pending: Vec<Completion>,
+    /// Those of connections.
+    streams: Vec<Completion>,
     batch: Vec<Completion>,
     /// Messages that did not go.
     failed: Vec<(u32, Errno)>,
@@ -84,6 +86,7 @@ impl Carrier {
         Carrier {
             ring,
             pending: Vec::new(),
+            streams: Vec::new(),
             batch: Vec::new(),
             failed: Vec::new(),
             spent: Vec::new(),
@@ -129,6 +132,7 @@ impl Carrier {
         let first = self.pending.len();
         self.ring.reap(&mut self.pending);
         let (failed, watch, exhausted) = (&mut self.failed, &mut self.watch, &self.exhausted);
+        let streams = &mut self.streams;
         let is_own = |completion: &mut Completion| match Token::decode(completion.word) {
             Token::Sent(number) => {
                 failed.extend(completion.result.err().map(|errno| (number, errno)));
@@ -136,6 +140,10 @@ impl Carrier {
             }
             Token::Wake => {
                 *watch = Watch::Ready;
+                true
+            }
+            Token::Session(..) | Token::Relayed(_) => {
+                streams.push(*completion);
                 true
             }
             _ => {
@@ -168,6 +176,12 @@ impl Flows {
         let is_idle = |carrier: &Carrier| carrier.sockets() == 0 && carrier.pending.is_empty();
         let carrier = self.carrier.as_ref();
         carrier.is_some_and(|carrier| !(self.doors.is_empty() && self.records.is_empty() && is_idle(carrier)))
+    }
+
+    /// The thread's ring, and what it has said of connections.
+    pub(in crate::epoll) fn ring(&mut self) -> Option<(&mut Ring, &mut Vec<Completion>)> {
+        let carrier = self.carrier.as_mut()?;
+        Some((&mut carrier.ring, &mut carrier.streams))
     }
 
     /// Hands over what was asked for in the round before, and waits for what comes, at most this long; gives whether
