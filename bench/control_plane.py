@@ -15,60 +15,22 @@ Only the standard library. Example:
   bench/control_plane.py --binary target/release/guideway --routes 1000
 """
 import argparse
-import http.client
 import json
 import os
 import random
 import signal
 import socket
-import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.parse
 from pathlib import Path
 
-import kubeconfig
+from cluster import BACKEND, GATEWAY, ROUTE, Api, Demo, add_routes, backend, counter, figures, gateway, ready, resident_mib, route, wait
 
-GATEWAY = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
-ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/default/tcproutes"
-BACKEND = "/apis/guideway.dev/v1alpha1/namespaces/default/backends"
-LISTENERS_PER_GATEWAY = 50
 FIRST_PORT = 20000
 TABLES_BUILT = "guideway_node_plan_tables_built_total"
-
-
-class Api:
-    """One kept-alive connection to one node."""
-
-    # What is shown to every node; set from the kubeconfig of the demo.
-    tls = None
-
-    def __init__(self, url):
-        at = urllib.parse.urlparse(url)
-        assert at.scheme == "https", url
-        self.host, self.port, self.link = at.hostname, at.port, None
-
-    def call(self, method, path, body=None, kind="application/json"):
-        data = None if body is None else json.dumps(body)
-        for attempt in (1, 2):
-            if self.link is None:
-                self.link = http.client.HTTPSConnection(self.host, self.port, timeout=30, context=Api.tls)
-            try:
-                self.link.request(method, path, data, {"Content-Type": kind} if data else {})
-                answer = self.link.getresponse()
-                text = answer.read()
-                break
-            except (http.client.HTTPException, OSError):
-                self.link = None
-                if attempt == 2:
-                    raise
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {text[:400].decode(errors='replace')}")
-        return json.loads(text)
 
 
 class Labelled:
@@ -102,43 +64,6 @@ def ask(node, port, source):
             return link.recv(1) or None
         except OSError:
             return None
-
-
-def gateway(number, ports):
-    listeners = [{"name": f"p{p}", "protocol": "TCP", "port": p} for p in ports]
-    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": f"bench-{number}"},
-            "spec": {"gatewayClassName": "guideway", "listeners": listeners}}
-
-
-def route(port, number):
-    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "TCPRoute", "metadata": {"name": f"r{port}"},
-            "spec": {"parentRefs": [{"name": f"bench-{number}", "sectionName": f"p{port}"}],
-                     "rules": [{"backendRefs": [{"group": "guideway.dev", "kind": "Backend", "name": f"b{port}"}]}]}}
-
-
-def backend(port, endpoints):
-    return {"apiVersion": "guideway.dev/v1alpha1", "kind": "Backend", "metadata": {"name": f"b{port}"},
-            "spec": {"endpoints": [{"ip": a, "port": p} for a, p in endpoints]}}
-
-
-def add_routes(api, first, count):
-    ports = list(range(first, first + count))
-    for start in range(0, count, LISTENERS_PER_GATEWAY):
-        some = ports[start:start + LISTENERS_PER_GATEWAY]
-        api.call("POST", GATEWAY, gateway(some[0], some))
-        for p in some:
-            far = [(f"127.9.{p % 250}.{i + 1}", 9000 + i) for i in range(10)]
-            api.call("POST", BACKEND, backend(p, far))
-            api.call("POST", ROUTE, route(p, some[0]))
-
-
-def wait(what, test, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if test():
-            return
-        time.sleep(0.005)
-    raise RuntimeError(f"{what}: not within {seconds} s")
 
 
 class Change:
@@ -187,40 +112,6 @@ class Change:
         return out
 
 
-def figures(values):
-    ordered = sorted(values)
-    return {"median": round(statistics.median(ordered), 2), "p99": round(ordered[max(0, len(ordered) * 99 // 100 - 1)], 2),
-            "max": round(ordered[-1], 2), "n": len(ordered)}
-
-
-def resident_mib(pid):
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    return None
-
-
-def ready(url):
-    try:
-        Api(url).call("GET", "/readyz?verbose=false")
-        return True
-    except json.JSONDecodeError:
-        return True
-    except (OSError, RuntimeError, http.client.HTTPException):
-        return False
-
-
-def counter(node, name):
-    """The value of a counter without labels on a node's metrics page."""
-    at = urllib.parse.urlparse(node["metrics"])
-    link = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
-    link.request("GET", at.path)
-    for line in link.getresponse().read().decode().splitlines():
-        if line.startswith(name + " "):
-            return float(line.split()[1])
-    return 0.0
-
-
 def restart(node):
     argv = Path(f"/proc/{node['pid']}/cmdline").read_bytes().split(b"\0")[:-1]
     os.kill(node["pid"], signal.SIGKILL)
@@ -242,14 +133,7 @@ def main():
     options.add_argument("--changes", type=int, default=60)
     options.add_argument("--base-address", default="127.0.77.1")
     o = options.parse_args()
-    work = tempfile.TemporaryDirectory()
-    ready_file = Path(work.name) / "ready.json"
-    demo = subprocess.Popen([o.binary, "demo", "--no-endpoints", "--base-address", o.base_address, "--ready-file", ready_file],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait("the demo is ready", ready_file.exists)
-        cluster = json.loads(ready_file.read_text())
-        Api.tls = kubeconfig.context(cluster["kubeconfig"])
+    with Demo(o.binary, o.base_address) as cluster:
         apis = [Api(n["api"]) for n in cluster["nodes"]]
         nodes = [n["address"] for n in cluster["nodes"]]
         change = Change(apis[0], nodes, FIRST_PORT + 9000)
@@ -272,10 +156,6 @@ def main():
         out["resident_mib"] = [resident_mib(n["pid"]) for n in cluster["nodes"]]
         out["restart_ready_s"] = restart(cluster["nodes"][-1])
         print(json.dumps(out, indent=1))
-    finally:
-        demo.send_signal(signal.SIGTERM)
-        demo.wait()
-        work.cleanup()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo bench --package guideway-maglev --package guideway-model
+cargo bench --package guideway-maglev --package guideway-model --package guideway-dataplane --bench table --bench state --bench session
 
 if [[ -z ${BENCH:-} ]]; then
   printf '\nBENCH=/path/to/bench.py make bench  also sets a node beside HAProxy, nginx and sozu\n'

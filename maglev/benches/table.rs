@@ -4,11 +4,14 @@
 //! `cargo test --all-targets`) it runs one round of each, which shows that it works.
 #![expect(clippy::print_stdout, reason = "a program whose output is its result")]
 
+#[path = "../../bench/times.rs"]
+mod times;
+
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
 
 use guideway_maglev::{Seed, Table, TableSize, Target, Weighted, hash};
+use times::measure;
 
 const SEED: Seed = Seed(*b"guideway's bench");
 const LOOKUPS: u32 = 1_000_000;
@@ -54,10 +57,6 @@ fn lookup_times(rounds: usize) {
     let table = Table::build(TableSize::DEFAULT, SEED, &endpoints(10, |_| 1)).expect("distinct targets");
     let key = [7_u8; 21];
     let hashes: Vec<u64> = (0..LOOKUPS).map(|number| hash(SEED, &number.to_be_bytes())).collect();
-    let over_lookups = |times: Times| Times {
-        median: times.median / LOOKUPS,
-        least: times.least / LOOKUPS,
-    };
     let mut keyed = key;
     let hashing = measure(rounds, || {
         for number in 0..LOOKUPS {
@@ -65,19 +64,19 @@ fn lookup_times(rounds: usize) {
             black_box(hash(SEED, black_box(&keyed)));
         }
     });
-    println!("hash of a flow key of 21 bytes         {}", over_lookups(hashing));
+    println!("hash of a flow key of 21 bytes         {}", hashing.each(LOOKUPS));
     let choosing = measure(rounds, || {
         for hash in &hashes {
             black_box(table.choose(black_box(*hash)));
         }
     });
-    println!("choose                                 {}", over_lookups(choosing));
+    println!("choose                                 {}", choosing.each(LOOKUPS));
     let redispatch = measure(rounds, || {
         for hash in &hashes {
             black_box(table.candidates(black_box(*hash)).nth(1));
         }
     });
-    println!("second candidate                       {}", over_lookups(redispatch));
+    println!("second candidate                       {}", redispatch.each(LOOKUPS));
 }
 
 fn endpoints(count: u32, weight: fn(u32) -> u64) -> Vec<Weighted> {
@@ -90,30 +89,4 @@ fn endpoints(count: u32, weight: fn(u32) -> u64) -> Vec<Weighted> {
             }
         })
         .collect()
-}
-
-struct Times {
-    median: Duration,
-    least: Duration,
-}
-
-impl std::fmt::Display for Times {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{:>10.2?} {:>10.2?}", self.median, self.least)
-    }
-}
-
-fn measure(rounds: usize, mut work: impl FnMut()) -> Times {
-    let mut times: Vec<Duration> = (0..rounds)
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            start.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    Times {
-        median: times[rounds / 2],
-        least: times[0],
-    }
 }

@@ -4,8 +4,11 @@
 //! `cargo test --all-targets`) it runs one round of the smallest size, which shows that it works.
 #![expect(clippy::print_stdout, reason = "a program whose output is its result")]
 
+#[path = "../../bench/times.rs"]
+mod times;
+
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use guideway_model::command::Part;
 use guideway_model::meta::{Uid, UnixMillis};
@@ -14,6 +17,7 @@ use guideway_model::object::FieldValidation;
 use guideway_model::plan::{self, Plan};
 use guideway_model::{Command, Kind, Object, Outcome, Proposal, State};
 use serde_json::{Value, json};
+use times::{Times, measure};
 
 /// Listeners of one Gateway; the Gateway API allows 64.
 const LISTENERS: usize = 50;
@@ -158,34 +162,4 @@ fn route(number: usize, gateway: &str) -> Value {
             }]}],
         },
     })
-}
-
-struct Times {
-    median: Duration,
-    least: Duration,
-}
-
-impl Times {
-    fn of(mut times: Vec<Duration>) -> Times {
-        times.sort_unstable();
-        Times {
-            median: times[times.len() / 2],
-            least: times[0],
-        }
-    }
-}
-
-impl std::fmt::Display for Times {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{:>10.2?} {:>10.2?}", self.median, self.least)
-    }
-}
-
-fn measure(rounds: usize, mut work: impl FnMut()) -> Times {
-    let time = |_| {
-        let start = Instant::now();
-        work();
-        start.elapsed()
-    };
-    Times::of((0..rounds).map(time).collect())
 }
