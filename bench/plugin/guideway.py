@@ -1,5 +1,5 @@
-"""Guideway as a peer of the benchmark, configured over its REST API like any cluster: `guideway` is one node, `guideway-3`
-one of three, on 127.0.0.1 to 127.0.0.3, whose routes count as live when all three serve them.
+"""Guideway as a peer of the benchmark, configured over its REST API like any cluster: `guideway` is one node, `guideway-epoll`
+one whose driver is epoll, `guideway-3` one of three, on 127.0.0.1 to 127.0.0.3, whose routes count as live when all three serve them.
 
 GUIDEWAY_BIN names the binary; without it, target/release/guideway of this repository. GUIDEWAY_API_PORT (7443) and the two
 ports after it are taken on the nodes' addresses, in the benchmark's own network namespace.
@@ -145,8 +145,8 @@ class Guideway:
     can_failover = True
     no_redispatch_option = True
 
-    def __init__(self, name, nodes):
-        self.name, self.nodes = name, nodes
+    def __init__(self, name, nodes=1, driver="auto"):
+        self.name, self.nodes, self.driver = name, nodes, driver
 
     def available(self):
         return None if BINARY.exists() else f"{BINARY} is not built (cargo build --release -p guideway-node)"
@@ -159,7 +159,8 @@ class Guideway:
             "[peer]", f'listen = "{address}:{API_PORT + 1}"',
             "[api]", f'listen = "{address}:{API_PORT}"',
             "[metrics]", f'listen = "{address}:{API_PORT + 2}"',
-            "[data]", f'address = "{address}"', f"threads = {s.threads}", 'connect_timeout = "3s"', 'idle_timeout = "300s"',
+            "[data]", f'address = "{address}"', f"threads = {s.threads}", f'driver = "{self.driver}"',
+            'connect_timeout = "3s"', 'idle_timeout = "300s"',
             "[access_log]", 'to = "off"',
             "[log]", 'level = "warn"',
         ]
@@ -200,4 +201,4 @@ class Guideway:
 if __name__ == "__main__":
     apply_file(sys.argv[1], int(sys.argv[2]))
 else:
-    PEERS = [Guideway("guideway", 1), Guideway("guideway-3", 3)]
+    PEERS = [Guideway("guideway"), Guideway("guideway-epoll", driver="epoll"), Guideway("guideway-3", nodes=3)]
