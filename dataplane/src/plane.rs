@@ -27,9 +27,9 @@ use crate::core::expiry::Timeouts;
 use crate::core::selection::Sources;
 use crate::descriptors::{Descriptors, OF_SESSION};
 use crate::driver::{self, Running};
-use crate::epoll;
 use crate::metrics::node::NodeMetrics;
 use crate::needs::Needs;
+use crate::relay;
 use crate::shared::{Budget, Inbox, Order, Seat, Shared};
 use crate::udp::Udp;
 use crate::watch::Watch;
@@ -127,7 +127,7 @@ impl DataPlane {
         shared.size();
         let mut workers = Vec::new();
         for seat in 0..shared.seats.len() {
-            match epoll::spawn(&shared, seat) {
+            match relay::spawn(&shared, seat) {
                 Ok(worker) => workers.push(worker),
                 Err(source) => {
                     shared.order_all(|| Order::Finish);

@@ -9,28 +9,28 @@ use guideway_model::session::{SessionDetail, SessionRow, SessionState};
 use super::Flows;
 use crate::core::reason::CloseReason;
 use crate::core::slab::Key;
-use crate::epoll::rows::local_id;
+use crate::relay::rows::local_id;
 use crate::sockets;
 use crate::watch::SessionEvent;
 
 impl Flows {
     /// Places there are.
-    pub(in crate::epoll) fn slots(&self) -> u32 {
+    pub(in crate::relay) fn slots(&self) -> u32 {
         self.records.slots()
     }
 
     /// The flow at a place.
-    pub(in crate::epoll) fn key(&self, index: u32) -> Option<Key> {
+    pub(in crate::relay) fn key(&self, index: u32) -> Option<Key> {
         self.records.key(index)
     }
 
     /// Whether a flow lives.
-    pub(in crate::epoll) fn has(&self, key: Key) -> bool {
+    pub(in crate::relay) fn has(&self, key: Key) -> bool {
         self.records.get(key).is_some()
     }
 
     /// What lists show of a flow.
-    pub(in crate::epoll) fn row(&self, key: Key) -> Option<SessionRow> {
+    pub(in crate::relay) fn row(&self, key: Key) -> Option<SessionRow> {
         let record = self.records.get(key)?;
         let names = &record.lane.lane.tally.names;
         Some(SessionRow {
@@ -69,12 +69,12 @@ impl Flows {
     }
 
     /// Where the flow at a place goes.
-    pub(in crate::epoll) fn endpoint(&self, index: u32) -> Option<SocketAddr> {
+    pub(in crate::relay) fn endpoint(&self, index: u32) -> Option<SocketAddr> {
         self.records.tenant(index).map(|record| record.endpoint.address)
     }
 
     /// All about a flow.
-    pub(in crate::epoll) fn detail(&self, key: Key) -> Option<SessionDetail> {
+    pub(in crate::relay) fn detail(&self, key: Key) -> Option<SessionDetail> {
         let row = self.row(key)?;
         let record = self.records.get(key)?;
         Some(SessionDetail {

@@ -1,4 +1,4 @@
-//! One UDP flow as the epoll driver keeps it.
+//! One UDP flow as its relay thread keeps it.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -12,8 +12,8 @@ use crate::core::selection::Attempt;
 use crate::core::slab::{Key, Slab};
 use crate::core::time::Micros;
 use crate::core::wheel::{Link, Links};
-use crate::epoll::udp::door::FlowLane;
 use crate::metrics::tally::EndpointTally;
+use crate::relay::udp::door::FlowLane;
 use crate::udp::ports::Lease;
 
 /// One flow: at most 256 bytes, see the test.

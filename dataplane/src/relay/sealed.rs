@@ -11,8 +11,8 @@ use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 use crate::account::Ledger;
 use crate::core::session::{Event, Side};
-use crate::epoll::record::{Flight, Port, Ready, Record};
-use crate::epoll::transfer::{Pulled, SCARCE_BYTES, SCRATCH_BYTES, Transfer, pull, retry};
+use crate::relay::record::{Flight, Port, Ready, Record};
+use crate::relay::transfer::{Pulled, SCARCE_BYTES, SCRATCH_BYTES, Transfer, pull, retry};
 use crate::sockets;
 use crate::tls::stream::Stream;
 

@@ -6,9 +6,9 @@ use rustix::io::Errno;
 use crate::core::reason::CloseReason;
 use crate::core::session::{Event, Side};
 use crate::core::slab::Key;
-use crate::epoll::record::{Flight, Kept, Ready, Record};
-use crate::epoll::sessions::{EVENTS, Sessions};
-use crate::epoll::token::Token;
+use crate::relay::record::{Flight, Kept, Ready, Record};
+use crate::relay::sessions::{EVENTS, Sessions};
+use crate::relay::token::Token;
 use crate::ring::Ring;
 use crate::shared::Shared;
 
@@ -28,7 +28,7 @@ pub(super) struct Departure {
 
 impl Sessions {
     /// Ends the ring's part in a session, which then is told of `then`.
-    pub(in crate::epoll) fn depart(&mut self, key: Key, then: Option<Event>) {
+    pub(in crate::relay) fn depart(&mut self, key: Key, then: Option<Event>) {
         let Some(record) = self.records.get_mut(key) else {
             return;
         };

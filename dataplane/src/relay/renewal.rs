@@ -5,10 +5,10 @@ use std::rc::Rc;
 use crate::core::reason::CloseReason;
 use crate::core::selection::Attempt;
 use crate::core::slab::Key;
-use crate::epoll::record::Record;
-use crate::epoll::sessions::Sessions;
-use crate::epoll::tls::Stage;
 use crate::lane::First;
+use crate::relay::record::Record;
+use crate::relay::sessions::Sessions;
+use crate::relay::tls::Stage;
 
 impl Sessions {
     /// The first attempt of a session that was chosen an endpoint a while ago, and dials it only now.

@@ -21,9 +21,9 @@ use rustix::io::Errno;
 use self::departure::Departure;
 use crate::core::session::{Half, Side, State};
 use crate::core::slab::Key;
-use crate::epoll::record::{Port, Ready, Record};
-use crate::epoll::sessions::Sessions;
-use crate::epoll::token::Token;
+use crate::relay::record::{Port, Ready, Record};
+use crate::relay::sessions::Sessions;
+use crate::relay::token::Token;
 use crate::ring::{Completion, Ring};
 
 /// Events of a round that make it worth while to hand things over together: a message alone costs less by system calls.

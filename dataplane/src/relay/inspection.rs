@@ -10,8 +10,8 @@ use guideway_model::session::{LocalSessionId, SessionDetail, SessionRow};
 use crate::core::reason::CloseReason;
 use crate::core::session::Event;
 use crate::core::slab::Key;
-use crate::epoll::EpollThread;
 use crate::inspect::{Inquiry, Piece, Question};
+use crate::relay::RelayThread;
 
 /// Places looked at in one round: well under a tenth of a millisecond.
 const SLICE: u32 = 512;
@@ -48,7 +48,7 @@ impl Inspections {
     }
 }
 
-impl EpollThread {
+impl RelayThread {
     /// Goes on with the oldest question.
     pub(super) fn inspect(&mut self) {
         let Some(mut inspection) = self.inspections.waiting.pop_front() else {

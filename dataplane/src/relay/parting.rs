@@ -4,9 +4,9 @@
 use crate::core::reason::CloseReason;
 use crate::core::session::Side;
 use crate::core::slab::Key;
-use crate::epoll::record::{Ready, Record};
-use crate::epoll::sealed::{self, Flushed, flush};
-use crate::epoll::sessions::Sessions;
+use crate::relay::record::{Ready, Record};
+use crate::relay::sealed::{self, Flushed, flush};
+use crate::relay::sessions::Sessions;
 use crate::sockets;
 
 impl Sessions {

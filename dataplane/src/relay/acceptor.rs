@@ -10,9 +10,9 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::core::time::Micros;
-use crate::epoll::service::Service;
-use crate::epoll::sessions::Sessions;
-use crate::epoll::token::Token;
+use crate::relay::service::Service;
+use crate::relay::sessions::Sessions;
+use crate::relay::token::Token;
 use crate::shared::{Admission, Shared};
 use crate::sockets;
 use crate::sockets::tuning::Tuning;

@@ -11,8 +11,8 @@ use rustix::pipe::SpliceFlags;
 
 use crate::account::Ledger;
 use crate::core::session::{Event, Side};
-use crate::epoll::pipe::{PIPE_BYTES, Pipes};
-use crate::epoll::record::{Flight, Kept, Port, Ready, Record};
+use crate::relay::pipe::{PIPE_BYTES, Pipes};
+use crate::relay::record::{Flight, Kept, Port, Ready, Record};
 use crate::shared::Shared;
 use crate::sockets;
 

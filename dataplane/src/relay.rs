@@ -46,11 +46,11 @@ use crate::config::Driver;
 use crate::control::watchdog::AbortOnPanic;
 use crate::core::reason::CloseReason;
 use crate::core::time::Micros;
-use crate::epoll::acceptor::Acceptors;
-use crate::epoll::inspection::Inspections;
-use crate::epoll::sessions::Sessions;
-use crate::epoll::token::Token;
-use crate::epoll::udp::Flows;
+use crate::relay::acceptor::Acceptors;
+use crate::relay::inspection::Inspections;
+use crate::relay::sessions::Sessions;
+use crate::relay::token::Token;
+use crate::relay::udp::Flows;
 use crate::ring::Ring;
 use crate::shared::{Order, Seat, Shared};
 
@@ -71,11 +71,11 @@ pub(crate) fn spawn(shared: &Arc<Shared>, seat: usize) -> std::io::Result<JoinHa
         .name(format!("relay-{seat}"))
         .spawn(move || {
             let _guard = AbortOnPanic;
-            EpollThread::new(shared, seat, Arc::new(epoll)).run();
+            RelayThread::new(shared, seat, Arc::new(epoll)).run();
         })
 }
 
-struct EpollThread {
+struct RelayThread {
     shared: Arc<Shared>,
     seat: usize,
     epoll: Arc<OwnedFd>,
@@ -87,10 +87,10 @@ struct EpollThread {
     finished: bool,
 }
 
-impl EpollThread {
-    fn new(shared: Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>) -> EpollThread {
+impl RelayThread {
+    fn new(shared: Arc<Shared>, seat: usize, epoll: Arc<OwnedFd>) -> RelayThread {
         let ring = ring(&shared);
-        EpollThread {
+        RelayThread {
             acceptors: Acceptors::new(&shared, Arc::clone(&epoll)),
             sessions: Sessions::new(&shared, seat, Arc::clone(&epoll), ring.is_some()),
             flows: Flows::new(&shared, Arc::clone(&epoll), seat, ring),

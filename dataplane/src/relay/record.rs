@@ -1,4 +1,4 @@
-//! One session as the epoll driver keeps it.
+//! One session as its relay thread keeps it.
 
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
@@ -13,10 +13,10 @@ use crate::core::session::{Session, Side};
 use crate::core::slab::Slab;
 use crate::core::stall::StallWatch;
 use crate::core::wheel::{Link, Links};
-use crate::epoll::pipe::Pipe;
-use crate::epoll::streams::{Carried, Inclination};
-use crate::epoll::tls::Tls;
 use crate::lane::Lane;
+use crate::relay::pipe::Pipe;
+use crate::relay::streams::{Carried, Inclination};
+use crate::relay::tls::Tls;
 use crate::sockets;
 use crate::terms::Terms;
 

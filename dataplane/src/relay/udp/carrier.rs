@@ -21,10 +21,10 @@ use crate::core::flow_id::FlowId;
 use crate::core::reason::CloseReason;
 use crate::core::session::Side;
 use crate::core::slab::Key;
-use crate::epoll::token::Token;
-use crate::epoll::udp::ledger::drop_reason;
-use crate::epoll::udp::outbox::Reply;
-use crate::epoll::udp::record::Record;
+use crate::relay::token::Token;
+use crate::relay::udp::ledger::drop_reason;
+use crate::relay::udp::outbox::Reply;
+use crate::relay::udp::record::Record;
 use crate::ring::{Completion, Datagrams, Ring, Sent, Telling};
 use crate::udp::dispatch::{self, Envelope, Post, Report};
 use crate::udp::ports::Lease;
@@ -172,14 +172,14 @@ impl Carrier {
 
 impl Flows {
     /// Whether the thread has to wait in the ring: datagrams are waited for nowhere else.
-    pub(in crate::epoll) fn waits_in_ring(&self) -> bool {
+    pub(in crate::relay) fn waits_in_ring(&self) -> bool {
         let is_idle = |carrier: &Carrier| carrier.sockets() == 0 && carrier.pending.is_empty();
         let carrier = self.carrier.as_ref();
         carrier.is_some_and(|carrier| !(self.doors.is_empty() && self.records.is_empty() && is_idle(carrier)))
     }
 
     /// The thread's ring, and what it has said of connections.
-    pub(in crate::epoll) fn ring(&mut self) -> Option<(&mut Ring, &mut Vec<Completion>)> {
+    pub(in crate::relay) fn ring(&mut self) -> Option<(&mut Ring, &mut Vec<Completion>)> {
         let carrier = self.carrier.as_mut()?;
         Some((&mut carrier.ring, &mut carrier.streams))
     }
@@ -187,7 +187,7 @@ impl Flows {
     /// Hands over what was asked for in the round before, and waits for what comes, at most this long; gives whether
     /// there are events in the epoll instance. One call does both, so the buffers of a round are given back after the
     /// wait; what may not wait for that was settled before.
-    pub(in crate::epoll) fn wait(&mut self, longest: Duration) -> bool {
+    pub(in crate::relay) fn wait(&mut self, longest: Duration) -> bool {
         let Some(carrier) = &mut self.carrier else { return true };
         if carrier.watch == Watch::Unasked {
             while carrier.ring.watch(&self.epoll, Token::Wake.encode()).is_err() {
@@ -206,7 +206,7 @@ impl Flows {
     }
 
     /// Takes what has come, and gathers what is to leave.
-    pub(in crate::epoll) fn collect(&mut self) {
+    pub(in crate::relay) fn collect(&mut self) {
         let Some(carrier) = &mut self.carrier else { return };
         if carrier.pending.is_empty() {
             return;

@@ -16,10 +16,10 @@ use crate::core::reason::CloseReason;
 use crate::core::selection::ConnectFailure;
 use crate::core::session::Side;
 use crate::core::time::Micros;
-use crate::epoll::udp::door::FlowLane;
-use crate::epoll::udp::record::Record;
 use crate::metrics::datagrams::DatagramTallies;
 use crate::metrics::tally::{EndpointTally, Tallies};
+use crate::relay::udp::door::FlowLane;
+use crate::relay::udp::record::Record;
 use crate::shared::Shared;
 use crate::sockets;
 

@@ -10,7 +10,7 @@ use super::Flows;
 use crate::core::needs::{Move, PROVEN};
 use crate::core::slab::Key;
 use crate::core::time::Micros;
-use crate::epoll::udp::record::{Pin, Record};
+use crate::relay::udp::record::{Pin, Record};
 
 impl Flows {
     /// A flow is open: finds out whether it needs a pin.

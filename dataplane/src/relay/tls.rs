@@ -7,7 +7,7 @@ use crate::core::hello::{Hello, HelloReader};
 use crate::core::reason::CloseReason;
 use crate::core::session::Side;
 use crate::core::time::Micros;
-use crate::epoll::record::{Port, Record};
+use crate::relay::record::{Port, Record};
 use crate::tls::door::{Door, Way};
 use crate::tls::stream::Stream;
 

@@ -6,8 +6,8 @@ use crate::core::session::{Event, Side};
 use crate::core::slab::Key;
 use crate::core::stall::{Queue, StallWatch};
 use crate::core::time::Micros;
-use crate::epoll::record::{Heard, Record};
-use crate::epoll::sessions::Sessions;
+use crate::relay::record::{Heard, Record};
+use crate::relay::sessions::Sessions;
 use crate::sockets::insight;
 
 impl Sessions {

@@ -9,7 +9,7 @@ use guideway_model::session::{LocalSessionId, SessionDetail, SessionRow, Session
 use crate::core::reason::CloseReason;
 use crate::core::session::{Half, Side, State};
 use crate::core::slab::Key;
-use crate::epoll::sessions::Sessions;
+use crate::relay::sessions::Sessions;
 use crate::sockets;
 use crate::sockets::insight;
 use crate::watch::SessionEvent;

@@ -15,11 +15,11 @@ use crate::core::selection::{self, Attempt, ConnectFailure};
 use crate::core::session::Side;
 use crate::core::slab::Key;
 use crate::core::wheel::Link;
-use crate::epoll::token::Token;
-use crate::epoll::udp::door::FlowLane;
-use crate::epoll::udp::record::{Pin, Record};
 use crate::lane::First;
 use crate::metrics::tally::EndpointTally;
+use crate::relay::token::Token;
+use crate::relay::udp::door::FlowLane;
+use crate::relay::udp::record::{Pin, Record};
 use crate::shared::Admission;
 use crate::sockets;
 use crate::udp::directory::Owner;
@@ -67,7 +67,7 @@ impl Flows {
     }
 
     /// Ends a flow.
-    pub(in crate::epoll) fn close(&mut self, key: Key, reason: CloseReason) {
+    pub(in crate::relay) fn close(&mut self, key: Key, reason: CloseReason) {
         self.tell_closed(key, reason);
         self.wheel.disarm(&mut self.records, key.index);
         let Some(record) = self.records.remove(key) else { return };

@@ -12,9 +12,9 @@ use super::Flows;
 use crate::core::flow::{Event, Step};
 use crate::core::reason::CloseReason;
 use crate::core::slab::Key;
-use crate::epoll::service::listener;
-use crate::epoll::token::Token;
-use crate::epoll::udp::door::{Door, FlowLane};
+use crate::relay::service::listener;
+use crate::relay::token::Token;
+use crate::relay::udp::door::{Door, FlowLane};
 use crate::sockets;
 
 /// Flows looked at in one round after a change of plan.
@@ -23,7 +23,7 @@ const SWEEP: u32 = 256;
 impl Flows {
     /// Takes a plan over: each door learns where its datagrams go now, and those without a listener are closed. Flows
     /// learn of it with their next datagram, and the quiet ones a few each round.
-    pub(in crate::epoll) fn adopt(&mut self, plan: &Arc<Plan>) {
+    pub(in crate::relay) fn adopt(&mut self, plan: &Arc<Plan>) {
         self.ledger.generation = u32::try_from(plan.generation).unwrap_or(u32::MAX);
         let mut changed = false;
         for index in 0..self.doors.slots() {
@@ -49,7 +49,7 @@ impl Flows {
     }
 
     /// Receives on these sockets from here on.
-    pub(in crate::epoll) fn listen(&mut self, key: SocketKey, sockets: Vec<OwnedFd>) {
+    pub(in crate::relay) fn listen(&mut self, key: SocketKey, sockets: Vec<OwnedFd>) {
         let Some(plan) = &self.plan else { return };
         let Some(listener) = listener(plan, key) else { return };
         let lane = FlowLane::of(&self.shared, key, listener, plan.seed, None);
@@ -77,12 +77,12 @@ impl Flows {
     }
 
     /// Opens no flow from here on; those that live go on.
-    pub(in crate::epoll) fn quiesce(&mut self) {
+    pub(in crate::relay) fn quiesce(&mut self) {
         self.quiescing = true;
     }
 
     /// Ends every flow and closes every door.
-    pub(in crate::epoll) fn finish(&mut self) {
+    pub(in crate::relay) fn finish(&mut self) {
         self.send_replies();
         for index in 0..self.records.slots() {
             if let Some(key) = self.records.key(index) {
