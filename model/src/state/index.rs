@@ -14,10 +14,12 @@ use crate::node::SocketKey;
 use crate::object::ObjectKey;
 
 mod links;
+mod merged;
 mod name;
 mod sockets;
 
 pub(crate) use links::{backend_key, parent_key, parent_of_set, secret_name, target_key};
+pub(crate) use merged::MergedSet;
 pub(crate) use name::{AttachPoint, Claim, Name, Rank, Seniority, Takes};
 pub(crate) use sockets::{Conflict, Holder};
 
@@ -83,6 +85,12 @@ pub(crate) struct Index {
     pub(super) drained_by: OrdMap<ObjectKey, (Drainer, Arc<BTreeSet<SocketAddr>>)>,
     /// Gateways whose class is ours, and ListenerSets whose Gateway is.
     pub(crate) ours: OrdSet<ObjectKey>,
+    /// ListenerSets that their Gateway lets in, whether they are accepted or not.
+    merged_sets: OrdMap<ObjectKey, (Name, MergedSet)>,
+    /// The same by Gateway, in their order in the list of its listeners.
+    merged_of_gateway: Edges<Name, MergedSet>,
+    /// By Gateway that lets a ListenerSet in.
+    places: OrdMap<Name, merged::Places>,
     /// Accepted ListenerSets, each with its Gateway.
     accepted_sets: OrdMap<Name, Name>,
     accepted_count: OrdMap<Name, i32>,

@@ -20,6 +20,7 @@ use crate::status::claims::claims;
 use crate::status::listener_set;
 use crate::status::owner::Owner;
 
+mod merge;
 mod relink;
 mod stated;
 
@@ -123,12 +124,8 @@ impl State {
     fn reclaim(&mut self, work: &mut Work) -> (Vec<ObjectKey>, BTreeSet<SocketKey>) {
         let mut lost = Vec::new();
         let mut moved: BTreeMap<SocketKey, Moved> = BTreeMap::new();
-        // Gateways come before ListenerSets, so what a Gateway adds is still ahead.
+        self.merge(work);
         while let Some(key) = work.reclaim.pop_first() {
-            if key.kind == Kind::Gateway {
-                let sets = self.index.sets_of_gateway.iter_of(&Name::of_key(&key));
-                work.reclaim.extend(sets.map(|set| set.key(Kind::ListenerSet)));
-            }
             let owner = Owner::of(self, &key);
             let ours = owner.is_some();
             let claims = owner.map(|owner| claims(self, &owner)).unwrap_or_default();

@@ -5,6 +5,7 @@ mod conflicts;
 mod gateways;
 mod grants;
 mod listener_sets;
+mod merged;
 mod others;
 mod policies;
 mod routes;
