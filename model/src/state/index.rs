@@ -13,11 +13,13 @@ use crate::meta::UnixMillis;
 use crate::node::SocketKey;
 use crate::object::ObjectKey;
 
+mod certified;
 mod links;
 mod merged;
 mod name;
 mod sockets;
 
+pub(crate) use certified::{Certified, CertifiedName};
 pub(crate) use links::{backend_key, parent_key, parent_of_set, secret_name, target_key};
 pub(crate) use merged::MergedSet;
 pub(crate) use name::{AttachPoint, Claim, Name, Rank, Seniority, Takes};
@@ -99,6 +101,9 @@ pub(crate) struct Index {
     /// Those of protocol TLS, by socket group and host name.
     pub(crate) names: Edges<(SocketKey, HostKey), Claim>,
     claims_of: OrdMap<ObjectKey, Arc<Claims>>,
+    /// Listeners where TLS ends, by name of their certificates.
+    certified: Edges<CertifiedName, Claim>,
+    certified_of: OrdMap<ObjectKey, Arc<Certified>>,
     /// Accepted routes by listener and host name (any, where the listener is not of protocol TLS); the first carries the
     /// traffic.
     pub(crate) carried: Edges<(AttachPoint, HostKey), Seniority>,

@@ -7,6 +7,7 @@ mod grants;
 mod listener_sets;
 mod merged;
 mod others;
+mod overlap;
 mod policies;
 mod routes;
 mod tls;

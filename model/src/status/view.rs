@@ -11,11 +11,12 @@ use super::condition::{
     ACCEPTED, CONFLICTED, Derived, Moment, OVERLAPPING_TLS_CONFIG, PROGRAMMED, RESOLVED_REFS, enumerate, merge,
 };
 use super::listener::{SERVED, Shape, rivals, shape};
+use super::overlap::overlapping;
 use super::owner::Owner;
 use crate::node::{BindAddress, SocketKey};
 use crate::resource::ListenerStatus;
 use crate::state::State;
-use crate::state::index::{Claim, Conflict, Name, Takes};
+use crate::state::index::{Claim, Conflict, Name};
 
 /// Types that are ours in a listener.
 pub(crate) const OWN: [&str; 5] = [ACCEPTED, PROGRAMMED, RESOLVED_REFS, CONFLICTED, OVERLAPPING_TLS_CONFIG];
@@ -96,6 +97,11 @@ impl<'a> Judged<'a> {
         format!("{:?} ({reason})", self.shape.listener.name)
     }
 
+    /// What it claims, whether it holds it or not.
+    pub(crate) fn claims(&self) -> &[(SocketKey, Claim)] {
+        &self.claims
+    }
+
     /// The sockets that it has, if it holds all that it claims.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = SocketKey> {
         let held = self.accepted.is_true().then_some(&self.claims);
@@ -128,7 +134,7 @@ impl<'a> View<'a> {
     pub(crate) fn status(self, state: &State, owner: &Owner<'_>, moment: Moment) -> ListenerStatus {
         let name = &self.judged.shape.listener.name;
         let previous = owner.status_of(name);
-        let overlapping = overlapping(state, &self.judged);
+        let overlapping = overlapping(state, owner, &self.judged);
         let judged = self.judged;
         let conflicted = judged.conflicted.is_true();
         let mut conditions = vec![judged.accepted, self.programmed, judged.resolved, judged.conflicted];
@@ -324,29 +330,4 @@ fn resolved(state: &State, owner: &Owner<'_>, shape: &Shape<'_>) -> (Derived, bo
         ),
     };
     (derived, certified)
-}
-
-/// Says which other listeners of the port serve a part of its host names, or all of them.
-fn overlapping(state: &State, judged: &Judged<'_>) -> Option<Derived> {
-    if !judged.accepted.is_true() {
-        return None;
-    }
-    let mut others = BTreeSet::new();
-    for (socket, claim) in &judged.claims {
-        if let Takes::Name(name) = &claim.takes {
-            for other in state.index().overlapping(socket, name) {
-                if let Takes::Name(name) = &other.takes {
-                    others.insert(format!("{:?} of {} ({name})", other.listener, other.rank.owner));
-                }
-            }
-        }
-    }
-    let others: Vec<String> = others.into_iter().collect();
-    (!others.is_empty()).then(|| {
-        let message = format!(
-            "its host names overlap those of listener {}; each name goes to the most specific listener alone",
-            enumerate(&others, ", ")
-        );
-        Derived::holds(OVERLAPPING_TLS_CONFIG, "OverlappingHostnames", message)
-    })
 }
