@@ -1,11 +1,15 @@
 //! Promise: no planned change moves a living session. Endpoints are added, drained, re-weighted and removed at random under
 //! live UDP flows and TCP sessions through every node; a session whose endpoint is still in the set, or is being drained,
-//! never meets another one, and no TCP session is cut.
+//! never meets another one, and no TCP session is cut. One of the nodes has too few local ports for its flows: what it cannot
+//! open it drops, and what it has stays.
 //!
 //! DESIGN section 5, the table of what happens to sessions. `GUIDEWAY_SOAK` asks for the long form.
+//!
+//! Needs root, which makes network namespaces, and the tools: ip.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use guideway_chaos_tests::mesh::{Mesh, wait_settled};
@@ -16,9 +20,20 @@ use serde_json::{Value, json};
 const NODES: [usize; 3] = [0, 1, 2];
 const ENDPOINTS: u8 = 8;
 
+/// Changes that are made however long they take.
+const LEAST_CHANGES: usize = 10;
+
+/// The node with too few local ports.
+const SHORT: usize = 2;
+
 /// How much there is to hold.
 struct Size {
     clients_of_a_node: usize,
+    /// Local ports of one node, each good for one flow to each endpoint: less than a quarter of the flows that it is asked
+    /// for, since there are four endpoints in the beginning.
+    few_ports: RangeInclusive<u16>,
+    /// Flows that the nodes have together at least, for all the lack of ports.
+    flows: usize,
     sessions_of_a_node: usize,
     changes: usize,
     duration: Duration,
@@ -29,7 +44,9 @@ impl Size {
         if std::env::var_os("GUIDEWAY_SOAK").is_some() {
             // Twelve thousand flows, five thousand sessions, two minutes.
             Size {
-                clients_of_a_node: 1000,
+                clients_of_a_node: 1200,
+                few_ports: 40_000..=40_599,
+                flows: 12_000,
                 sessions_of_a_node: 1667,
                 changes: usize::MAX,
                 duration: Duration::from_secs(120),
@@ -37,9 +54,11 @@ impl Size {
         } else {
             Size {
                 clients_of_a_node: 200,
+                few_ports: 40_000..=40_119,
+                flows: 2 * 800 + 4 * 120,
                 sessions_of_a_node: 100,
-                changes: 24,
-                duration: Duration::from_secs(60),
+                changes: 20,
+                duration: Duration::from_secs(25),
             }
         }
     }
@@ -49,22 +68,23 @@ impl Size {
 fn no_session_moves_while_its_endpoint_is_there() {
     descriptors::allow_all();
     let size = Size::asked();
-    let cluster = Cluster::start();
+    let cluster = Cluster::start_in_boxes(&[], size.few_ports);
     let mut mesh = Mesh::start(&cluster, ENDPOINTS, &[(0, 1), (1, 1), (2, 1), (3, 1)]);
-    mesh.open(&cluster, size.clients_of_a_node);
+    mesh.open(&cluster, size.clients_of_a_node, Some(SHORT));
+    assert_short(&cluster, &mesh, size.flows);
     let tcp = Tcp::start(&cluster, mesh.set());
     let mut sessions = tcp.open(&cluster, size.sessions_of_a_node);
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut draining: BTreeSet<usize> = BTreeSet::new();
     let begun = Instant::now();
     let (mut changes, mut moved_by_removal) = (0, 0);
-    while changes < size.changes && begun.elapsed() < size.duration {
+    while changes < LEAST_CHANGES || (changes < size.changes && begun.elapsed() < size.duration) {
         changes += 1;
         let api = cluster.api(random.below(3));
         let removed = change(&api, &mut mesh, &tcp, &mut draining, &mut random);
         // Some questions come while the change is on its way, the others after it.
         for _ in 0..2 {
-            let round = mesh.ask(&cluster);
+            let round = mesh.ask(&cluster, removed.as_deref());
             let wrong: Vec<_> = round
                 .moved
                 .iter()
@@ -90,17 +110,33 @@ fn no_session_moves_while_its_endpoint_is_there() {
                 .unwrap_or_else(|error| panic!("a session to {} after change {changes}: {error}", session.label()));
         }
     }
-    assert!(changes >= 10, "only {changes} changes were made in time");
     assert!(
         moved_by_removal > 0,
         "no removal was among {changes} changes: the run has not tried what it claims"
     );
     println!(
-        "{} flows, {} sessions, {changes} changes, {moved_by_removal} flows chosen anew because their endpoint was removed",
+        "{} of {} flows, {} sessions, {changes} changes, {moved_by_removal} flows chosen anew because their endpoint was removed",
+        mesh.served(),
         mesh.flows(),
         sessions.len()
     );
     cluster.assert_running(&NODES);
+}
+
+/// One node lacks ports for some of its flows, and has as many as it can, the other two have all of theirs.
+fn assert_short(cluster: &Cluster, mesh: &Mesh, least: usize) {
+    let served = mesh.served();
+    assert!(
+        (least..mesh.flows()).contains(&served),
+        "{served} of {} flows are served, and at least {least} could be",
+        mesh.flows()
+    );
+    let dropped = |nodes: &[usize]| {
+        let reason = [("reason", "ports_exhausted")];
+        cluster.sample(nodes, "guideway_dataplane_datagrams_dropped_total", &reason)
+    };
+    assert!(dropped(&[SHORT]) > 0.0, "the ports of node {SHORT} are not exhausted");
+    assert_eq!(dropped(&[0, 1]), 0.0);
 }
 
 /// Makes one change at random; returns the label of an endpoint that it removed without a drain.
