@@ -22,7 +22,8 @@ const TOGETHER: usize = 64;
 /// How often a client asks before it gives up.
 const TRIES: usize = 40;
 
-/// How often it asks on a flow that need not be served.
+/// The same where silence is the rule: many flows are not worth a long wait for each few of them.
+const PATIENCE_UNSERVED: Duration = Duration::from_millis(10);
 const TRIES_UNSERVED: usize = 2;
 
 /// A UDP server that answers every datagram with its label and the datagram.
@@ -185,7 +186,7 @@ impl Crowd {
         let (doubtful, certain): (BTreeSet<usize>, BTreeSet<usize>) =
             asked.partition(|flow| may_be_silent(&self.homes[*flow]));
         let mut answers = BTreeMap::new();
-        let silent = self.ask_flows(node, certain, TRIES, &mut answers);
+        let silent = self.ask_flows(node, certain, (TRIES, PATIENCE), &mut answers);
         if let Some(flow) = silent.first() {
             let client = self.client(flow / self.ports.len());
             let home = &self.homes[*flow];
@@ -194,7 +195,10 @@ impl Crowd {
                 silent.len(),
             ));
         }
-        let silent = self.ask_flows(node, doubtful, TRIES_UNSERVED, &mut answers);
+        let manner = (TRIES_UNSERVED, PATIENCE_UNSERVED);
+        let mut silent = self.ask_flows(node, doubtful, manner, &mut answers);
+        let late: Vec<usize> = silent.iter().copied().collect();
+        self.collect(&late, PATIENCE, &mut silent, &mut answers);
         Ok(self.sum_up(answers, silent))
     }
 
@@ -221,7 +225,7 @@ impl Crowd {
         &self,
         node: IpAddr,
         mut open: BTreeSet<usize>,
-        tries: usize,
+        (tries, patience): (usize, Duration),
         answers: &mut BTreeMap<usize, String>,
     ) -> BTreeSet<usize> {
         for _ in 0..tries {
@@ -235,7 +239,7 @@ impl Crowd {
                         .send_to(question.as_bytes(), (node, self.ports[place]))
                         .ok();
                 }
-                self.collect(together, &mut open, answers);
+                self.collect(together, patience, &mut open, answers);
             }
             if open.is_empty() {
                 break;
@@ -245,12 +249,18 @@ impl Crowd {
     }
 
     /// Receives until each of `together` has its answer, or nothing has come for a while.
-    fn collect(&self, together: &[usize], open: &mut BTreeSet<usize>, answers: &mut BTreeMap<usize, String>) {
+    fn collect(
+        &self,
+        together: &[usize],
+        patience: Duration,
+        open: &mut BTreeSet<usize>,
+        answers: &mut BTreeMap<usize, String>,
+    ) {
         let mut last = Instant::now();
         loop {
             let waiting = together.iter().filter(|flow| open.contains(flow));
             let waiting: BTreeSet<usize> = waiting.map(|flow| flow / self.ports.len()).collect();
-            let left = PATIENCE.saturating_sub(last.elapsed());
+            let left = patience.saturating_sub(last.elapsed());
             if waiting.is_empty() || left.is_zero() {
                 return;
             }
