@@ -1,7 +1,7 @@
 //! Promise: no planned change moves a living session. Endpoints are added, drained, re-weighted and removed at random under
 //! live UDP flows and TCP sessions through every node; a session whose endpoint is still in the set, or is being drained,
-//! never meets another one, and no TCP session is cut. One of the nodes has too few local ports for its flows: what it cannot
-//! open it drops, and what it has stays.
+//! never meets another one, no TCP session is cut, and nothing new goes to an endpoint that was taken out. One of the nodes
+//! has too few local ports for its flows: what it cannot open it drops, and what it has stays.
 //!
 //! DESIGN section 5, the table of what happens to sessions. `GUIDEWAY_SOAK` asks for the long form.
 //!
@@ -13,12 +13,15 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use guideway_chaos_tests::mesh::{Mesh, wait_settled};
-use guideway_chaos_tests::traffic::Session;
+use guideway_chaos_tests::traffic::{self, Answer, Session};
 use guideway_chaos_tests::{Api, Cluster, Endpoint, descriptors, manifest, wait};
 use serde_json::{Value, json};
 
 const NODES: [usize; 3] = [0, 1, 2];
 const ENDPOINTS: u8 = 8;
+
+/// Fresh connections through each node after each change.
+const FRESH: usize = 8;
 
 /// Changes that are made however long they take.
 const LEAST_CHANGES: usize = 10;
@@ -104,6 +107,7 @@ fn no_session_moves_while_its_endpoint_is_there() {
                 "flows stay with {removed}, which is gone"
             );
         }
+        tcp.assert_nothing_new(&cluster, mesh.set(), &draining);
         for session in &mut sessions {
             session
                 .echo("still")
@@ -221,7 +225,7 @@ impl Tcp {
         api.apply(&manifest::tcp_route_to_backend("held", "held", "main", "held"));
         api.wait_condition(&gateway, "Programmed", "True");
         cluster.wait_traffic(&NODES, tcp.port, "an endpoint", |answer| {
-            matches!(answer, guideway_chaos_tests::traffic::Answer::Label(_))
+            matches!(answer, Answer::Label(_))
         });
         tcp
     }
@@ -241,6 +245,28 @@ impl Tcp {
         let mut backend = manifest::backend("held", &[]);
         backend["spec"]["endpoints"] = endpoints.into();
         api.apply(&backend);
+    }
+
+    /// Fresh connections through each node reach none but the endpoints of the set that are not drained.
+    fn assert_nothing_new(&self, cluster: &Cluster, set: &[(usize, u32)], draining: &BTreeSet<usize>) {
+        let open = set.iter().filter(|(number, _)| !draining.contains(number));
+        let open: BTreeSet<String> = open.map(|(number, _)| format!("t{number}")).collect();
+        let ask = || {
+            for index in NODES {
+                for _ in 0..FRESH {
+                    match traffic::ask(cluster.listener(index, self.port), cluster.addresses().client(31)) {
+                        Ok(Answer::Label(label)) if open.contains(&label) => {}
+                        other => return Err(format!("through node {index}: {other:?}, and not one of {open:?}")),
+                    }
+                }
+            }
+            Ok(())
+        };
+        // A drain changes no table, so that a node may still be about to take it up.
+        wait::until("nothing new goes to what was taken out", ask);
+        if let Err(wrong) = ask() {
+            panic!("{wrong}\n{}", cluster.output());
+        }
     }
 
     fn open(&self, cluster: &Cluster, count: usize) -> Vec<Session> {
