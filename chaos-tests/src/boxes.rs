@@ -1,21 +1,29 @@
 //! Machines of their own, each a network namespace with an address on a common switch. Needs root and `ip`.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
 use crate::process::Process;
 use crate::{binary, program};
 
-/// The prefix of every box's address: for documentation (RFC 5737), and in no one's way inside a namespace.
+/// The prefix of every box's address, unless it is asked for another: for documentation (RFC 5737), and in no one's way inside a namespace.
 const NETWORK: [u8; 3] = [192, 0, 2];
+
+/// Sets of boxes that one test process has made. Each has names of its own, and its own network where it asks for one.
+static MADE: AtomicU8 = AtomicU8::new(0);
 
 /// Boxes that are removed, with everything in them, when they are dropped.
 #[derive(Debug)]
 pub struct Boxes {
     prefix: String,
+    network: [u8; 3],
     count: u8,
     folder: TempDir,
 }
@@ -23,12 +31,25 @@ pub struct Boxes {
 impl Boxes {
     /// Makes `count` boxes, numbered from 1, with the addresses 192.0.2.1 and up.
     pub fn make(count: u8) -> Boxes {
+        Boxes::make_in(NETWORK, count, MADE.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes `count` boxes whose addresses no other boxes of this process have: what is known by address, such as who signs
+    /// in where, is then known by box.
+    pub fn make_apart(count: u8) -> Boxes {
+        let serial = MADE.fetch_add(1, Ordering::Relaxed);
+        // For tests of networks (RFC 2544).
+        Boxes::make_in([198, 18, serial], count, serial)
+    }
+
+    fn make_in(network: [u8; 3], count: u8, serial: u8) -> Boxes {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test makes network namespaces: run it as root"
         );
         let boxes = Boxes {
-            prefix: format!("gw{:x}", std::process::id()),
+            prefix: format!("gw{:x}-{serial}", std::process::id()),
+            network,
             count,
             folder: tempfile::tempdir().expect("a temporary folder can be made"),
         };
@@ -38,7 +59,6 @@ impl Boxes {
         ip(&["-n", &switch, "link", "set", "switch", "up"]);
         for number in 1..=count {
             let (name, port) = (boxes.name(number), format!("port{number}"));
-            let address = format!("{}/24", Boxes::address(number));
             ip(&["netns", "add", &name]);
             ip(&["-n", &name, "link", "set", "lo", "up"]);
             let cable = [
@@ -46,17 +66,38 @@ impl Boxes {
             ];
             ip(&cable);
             ip(&["-n", &switch, "link", "set", &port, "master", "switch", "up"]);
-            ip(&["-n", &name, "addr", "add", &address, "dev", "eth0"]);
             ip(&["-n", &name, "link", "set", "eth0", "up"]);
+            boxes.add_address(number, boxes.host(number));
             std::fs::create_dir_all(boxes.folder(number)).expect("a folder for the box");
         }
         boxes
     }
 
-    /// The address of a box.
+    /// The address of a box that [`Boxes::make`] has made.
     pub fn address(number: u8) -> Ipv4Addr {
         let [a, b, c] = NETWORK;
         Ipv4Addr::new(a, b, c, number)
+    }
+
+    /// The address in the boxes' network whose last byte is `last`; that of a box ends in its number.
+    pub fn host(&self, last: u8) -> Ipv4Addr {
+        let [a, b, c] = self.network;
+        Ipv4Addr::new(a, b, c, last)
+    }
+
+    /// Gives a box one more address.
+    pub fn add_address(&self, number: u8, address: Ipv4Addr) {
+        let address = format!("{address}/24");
+        ip(&["-n", &self.name(number), "addr", "add", &address, "dev", "eth0"]);
+    }
+
+    /// Moves the calling thread into a box: the sockets it makes, the threads it starts and the programs it runs are there.
+    /// It stays there when the boxes are removed, so this is for a thread that ends with them, as that of a test does.
+    pub fn enter(&self, number: u8) {
+        let name = self.name(number);
+        let space = File::open(format!("/run/netns/{name}")).expect("ip keeps names of namespaces here");
+        move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))
+            .unwrap_or_else(|error| panic!("cannot enter {name}: {error}"));
     }
 
     /// What a box has of its own of the file system, in the stead of `/etc/guideway` and `/var/lib/guideway`.

@@ -1,4 +1,6 @@
-//! A cluster of real `guideway` processes, started as a user starts it: `guideway demo`.
+//! A cluster of real `guideway` processes, started as a user starts it: `guideway demo`, or on three boxes.
+
+mod boxed;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::addresses::Addresses;
 use crate::api::{Api, NodeStatus};
+use crate::boxes::Boxes;
 use crate::process::{self, Process};
 use crate::traffic::{self, Answer};
 use crate::{binary, credentials, wait};
@@ -18,15 +21,24 @@ use crate::{binary, credentials, wait};
 /// A running cluster. Dropping it ends every process of it.
 #[derive(Debug)]
 pub struct Cluster {
-    demo: Process,
+    origin: Origin,
     nodes: Vec<Node>,
     kubeconfig: PathBuf,
-    /// Nodes that a test has restarted, by name; they are the test's children, not the demo's.
-    restarted: BTreeMap<String, Process>,
+    /// Nodes that are the test's children, by name: on boxes all, of a demo those that a test has restarted.
+    started: BTreeMap<String, Process>,
     addresses: Addresses,
     directory: PathBuf,
     /// Removed with the cluster, unless the test brought a folder of its own.
     temporary: Option<TempDir>,
+}
+
+/// What the nodes run in.
+#[derive(Debug)]
+enum Origin {
+    /// Started and ended by `guideway demo`.
+    Demo(Process),
+    /// One in each box, the first in box 1.
+    Boxes(Boxes),
 }
 
 /// One member.
@@ -90,10 +102,10 @@ impl Cluster {
         assert_eq!(ready.nodes.len(), 3, "the ready file lists every node");
         credentials::read(&ready.kubeconfig);
         Cluster {
-            demo,
+            origin: Origin::Demo(demo),
             nodes: ready.nodes,
             kubeconfig: ready.kubeconfig,
-            restarted: BTreeMap::new(),
+            started: BTreeMap::new(),
             addresses,
             directory: directory.to_owned(),
             temporary: None,
@@ -115,7 +127,7 @@ impl Cluster {
         Api::new(&self.nodes[index].api)
     }
 
-    /// The kubeconfig that the demo wrote.
+    /// The kubeconfig that came with the cluster.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
@@ -160,13 +172,16 @@ impl Cluster {
 
     /// The last that the demo and every node have said.
     pub fn output(&self) -> String {
-        let mut text = format!("== demo\n{}\n", self.demo.tail());
+        let mut text = match &self.origin {
+            Origin::Demo(demo) => format!("== demo\n{}\n", demo.tail()),
+            Origin::Boxes(_) => String::new(),
+        };
         for (index, node) in self.nodes.iter().enumerate() {
             let log = std::fs::read(self.log_file(index)).unwrap_or_default();
             let end = String::from_utf8_lossy(&log[log.len().saturating_sub(8192)..]).into_owned();
             text += &format!("== {}\n{end}\n", node.name);
-            if let Some(process) = self.restarted.get(&node.name) {
-                text += &format!("== {}, restarted\n{}\n", node.name, process.tail());
+            if let Some(process) = self.started.get(&node.name) {
+                text += &format!("== {}, started by the test\n{}\n", node.name, process.tail());
             }
         }
         text
@@ -207,7 +222,7 @@ impl Cluster {
         process::signal(pid, Signal::KILL);
         wait::until(&format!("{name} is dead"), || {
             // A restarted node is the test's child and must be reaped here; the others are the demo's.
-            if let Some(process) = self.restarted.get_mut(&name)
+            if let Some(process) = self.started.get_mut(&name)
                 && process.pid() == pid
             {
                 process.exited();
@@ -220,21 +235,21 @@ impl Cluster {
         });
     }
 
-    /// Starts a dead node with the command that the demo printed for it. Does not wait for it.
+    /// Starts a dead node as it was started, or with the command that the demo printed for it. Does not wait for it.
     pub fn start_again(&mut self, index: usize) {
         let name = self.nodes[index].name.clone();
-        let command = self.restart_command(&name);
-        let process = Process::start_shell(&command);
+        let process = match &self.origin {
+            Origin::Demo(demo) => Process::start_shell(&restart_command(demo, &name)),
+            Origin::Boxes(boxes) => boxed::run(boxes, boxed::box_of(index)),
+        };
         self.nodes[index].pid = process.pid();
-        self.restarted.insert(name, process);
+        self.started.insert(name, process);
     }
 
     /// A restarted node's process.
     pub fn restarted(&mut self, index: usize) -> &mut Process {
         let name = &self.nodes[index].name;
-        self.restarted
-            .get_mut(name)
-            .expect("only a restarted node is asked for")
+        self.started.get_mut(name).expect("only a restarted node is asked for")
     }
 
     /// Starts a dead node again and waits until it is ready.
@@ -248,7 +263,7 @@ impl Cluster {
         let api = self.api(index);
         let name = self.nodes[index].name.clone();
         wait::until(&format!("{name} is ready"), || {
-            if let Some(process) = self.restarted.get_mut(&name)
+            if let Some(process) = self.started.get_mut(&name)
                 && let Some(status) = process.exited()
             {
                 panic!("{name} ended with {status}:\n{}", process.tail());
@@ -311,18 +326,18 @@ impl Cluster {
         let node = nodes.iter().find(|node| node.name == *name).ok_or("not a member")?;
         node.applied_index.ok_or_else(|| format!("{name} does not answer"))
     }
+}
 
-    fn restart_command(&self, name: &str) -> String {
-        wait::until(&format!("the demo prints how to restart {name}"), || {
-            let lines = self.demo.output();
-            lines
-                .iter()
-                .rev()
-                .find(|line| line.contains(" run ") && line.contains(name) && line.contains("guideway"))
-                .map(|line| line.trim().trim_start_matches("$ ").to_owned())
-                .ok_or_else(|| self.demo.tail())
-        })
-    }
+fn restart_command(demo: &Process, name: &str) -> String {
+    wait::until(&format!("the demo prints how to restart {name}"), || {
+        let lines = demo.output();
+        lines
+            .iter()
+            .rev()
+            .find(|line| line.contains(" run ") && line.contains(name) && line.contains("guideway"))
+            .map(|line| line.trim().trim_start_matches("$ ").to_owned())
+            .ok_or_else(|| demo.tail())
+    })
 }
 
 fn leader_of(nodes: &[NodeStatus]) -> Option<&str> {

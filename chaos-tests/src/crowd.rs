@@ -1,23 +1,30 @@
 //! A crowd of UDP clients, each of whose flows remembers which endpoint it met first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// How long an endpoint sleeps between two looks whether it should end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a client waits for an answer before it asks again.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long nothing may come before the next questions are asked; an answer counts whenever it comes.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Questions in flight of one client thread: no more than sockets take without loss.
 const TOGETHER: usize = 64;
 
 /// How often a client asks before it gives up.
-const TRIES: usize = 8;
+const TRIES: usize = 40;
+
+/// The same where silence is the rule: many flows are not worth a long wait for each few of them.
+const PATIENCE_UNSERVED: Duration = Duration::from_millis(10);
+const TRIES_UNSERVED: usize = 2;
 
 /// A UDP server that answers every datagram with its label and the datagram.
 ///
@@ -77,8 +84,10 @@ impl Drop for LabelledEndpoint {
 pub struct Crowd {
     clients: Vec<UdpSocket>,
     ports: Vec<u16>,
-    /// The label that each flow met first, by client and then by port.
+    /// The label that each flow met first, by client and then by port; empty for one that has met none.
     homes: Vec<String>,
+    /// Flows that are asked no more.
+    given_up: BTreeSet<usize>,
     round: u64,
 }
 
@@ -89,6 +98,20 @@ pub struct Round {
     pub kept: usize,
     /// Flows that met another one, by the label of the one before.
     pub moved: BTreeMap<String, usize>,
+    /// Flows that had no answer and need not have had one, by the label of the one before.
+    pub unserved: BTreeMap<String, usize>,
+}
+
+/// Which flows a node may leave without an answer, for want of local ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage<'a> {
+    /// None.
+    Nowhere,
+    /// Those that are to be opened.
+    OfPorts {
+        /// The home that is gone, if one is: its flows are opened anew, beside those that have no home.
+        gone: Option<&'a str>,
+    },
 }
 
 impl Crowd {
@@ -98,7 +121,7 @@ impl Crowd {
         let clients: Vec<UdpSocket> = (0..count)
             .map(|_| {
                 let socket = UdpSocket::bind((from, 0))?;
-                socket.set_read_timeout(Some(PATIENCE))?;
+                socket.set_nonblocking(true)?;
                 Ok(socket)
             })
             .collect::<io::Result<_>>()?;
@@ -106,6 +129,7 @@ impl Crowd {
             homes: vec![String::new(); clients.len() * ports.len()],
             clients,
             ports: ports.to_vec(),
+            given_up: BTreeSet::new(),
             round: 0,
         })
     }
@@ -113,6 +137,18 @@ impl Crowd {
     /// How many flows there are.
     pub fn flows(&self) -> usize {
         self.homes.len()
+    }
+
+    /// How many flows have an endpoint.
+    pub fn served(&self) -> usize {
+        self.homes.iter().filter(|home| !home.is_empty()).count()
+    }
+
+    /// Leaves the flows that have no endpoint alone from here on.
+    pub fn give_up_unserved(&mut self) {
+        let homes = self.homes.iter().enumerate();
+        let unserved = homes.filter(|(_, home)| home.is_empty()).map(|(flow, _)| flow);
+        self.given_up.extend(unserved);
     }
 
     /// The address of a client.
@@ -136,64 +172,108 @@ impl Crowd {
     }
 
     /// Asks on every flow through `node`. Flows that have no home take the one that answers; those that met another
-    /// take it as their home from here on.
+    /// take it as their home from here on; those that met none and need not have are without one.
     ///
     /// # Errors
     /// A flow that has no answer after many tries.
-    pub fn ask(&mut self, node: IpAddr) -> Result<Round, String> {
+    pub fn ask(&mut self, node: IpAddr, shortage: Shortage<'_>) -> Result<Round, String> {
         self.round += 1;
-        let mut found = Round::default();
-        let clients: Vec<usize> = (0..self.clients.len()).collect();
-        for together in clients.chunks(TOGETHER / self.ports.len().max(1)) {
-            let answers = self.ask_together(node, together)?;
-            for (flow, label) in answers {
-                let home = &mut self.homes[flow];
-                if home.is_empty() || *home == label {
-                    found.kept += 1;
-                } else {
-                    *found.moved.entry(home.clone()).or_default() += 1;
-                }
-                *home = label;
-            }
+        let may_be_silent = |home: &String| match shortage {
+            Shortage::Nowhere => false,
+            Shortage::OfPorts { gone } => home.is_empty() || gone == Some(home.as_str()),
+        };
+        let asked = (0..self.homes.len()).filter(|flow| !self.given_up.contains(flow));
+        let (doubtful, certain): (BTreeSet<usize>, BTreeSet<usize>) =
+            asked.partition(|flow| may_be_silent(&self.homes[*flow]));
+        let mut answers = BTreeMap::new();
+        let silent = self.ask_flows(node, certain, (TRIES, PATIENCE), &mut answers);
+        if let Some(flow) = silent.first() {
+            let client = self.client(flow / self.ports.len());
+            let home = &self.homes[*flow];
+            return Err(format!(
+                "{} flows had no answer from {node}, such as that of {client} with {home:?}",
+                silent.len(),
+            ));
         }
-        Ok(found)
+        let manner = (TRIES_UNSERVED, PATIENCE_UNSERVED);
+        let mut silent = self.ask_flows(node, doubtful, manner, &mut answers);
+        let late: Vec<usize> = silent.iter().copied().collect();
+        self.collect(&late, PATIENCE, &mut silent, &mut answers);
+        Ok(self.sum_up(answers, silent))
     }
 
-    fn ask_together(&self, node: IpAddr, clients: &[usize]) -> Result<BTreeMap<usize, String>, String> {
-        let mut answers = BTreeMap::new();
-        let flow = |client: usize, port: usize| client * self.ports.len() + port;
-        for _ in 0..TRIES {
-            for &client in clients {
-                for (place, port) in self.ports.iter().enumerate() {
-                    if !answers.contains_key(&flow(client, place)) {
-                        let question = format!("{}-{place}", self.round);
-                        // What is lost is asked again.
-                        self.clients[client].send_to(question.as_bytes(), (node, *port)).ok();
+    fn sum_up(&mut self, answers: BTreeMap<usize, String>, silent: BTreeSet<usize>) -> Round {
+        let mut found = Round::default();
+        for (flow, label) in answers {
+            let home = &mut self.homes[flow];
+            if home.is_empty() || *home == label {
+                found.kept += 1;
+            } else {
+                *found.moved.entry(home.clone()).or_default() += 1;
+            }
+            *home = label;
+        }
+        for flow in silent {
+            let home = std::mem::take(&mut self.homes[flow]);
+            *found.unserved.entry(home).or_default() += 1;
+        }
+        found
+    }
+
+    /// Asks on these flows, a few at a time, until each has its answer or was tried often enough; returns those without.
+    fn ask_flows(
+        &self,
+        node: IpAddr,
+        mut open: BTreeSet<usize>,
+        (tries, patience): (usize, Duration),
+        answers: &mut BTreeMap<usize, String>,
+    ) -> BTreeSet<usize> {
+        for _ in 0..tries {
+            let asked: Vec<usize> = open.iter().copied().collect();
+            for together in asked.chunks(TOGETHER) {
+                for flow in together {
+                    let (client, place) = (flow / self.ports.len(), flow % self.ports.len());
+                    let question = format!("{}-{place}", self.round);
+                    // What is lost is asked again.
+                    self.clients[client]
+                        .send_to(question.as_bytes(), (node, self.ports[place]))
+                        .ok();
+                }
+                self.collect(together, patience, &mut open, answers);
+            }
+            if open.is_empty() {
+                break;
+            }
+        }
+        open
+    }
+
+    /// Receives until each of `together` has its answer, or nothing has come for a while.
+    fn collect(
+        &self,
+        together: &[usize],
+        patience: Duration,
+        open: &mut BTreeSet<usize>,
+        answers: &mut BTreeMap<usize, String>,
+    ) {
+        let mut last = Instant::now();
+        loop {
+            let waiting = together.iter().filter(|flow| open.contains(flow));
+            let waiting: BTreeSet<usize> = waiting.map(|flow| flow / self.ports.len()).collect();
+            let left = patience.saturating_sub(last.elapsed());
+            if waiting.is_empty() || left.is_zero() {
+                return;
+            }
+            for client in wait_readable(&self.clients, &waiting, left) {
+                while let Ok((place, label)) = self.receive(client) {
+                    let flow = client * self.ports.len() + place;
+                    if open.remove(&flow) {
+                        answers.insert(flow, label);
+                        last = Instant::now();
                     }
                 }
             }
-            for &client in clients {
-                while (0..self.ports.len()).any(|place| !answers.contains_key(&flow(client, place))) {
-                    let Ok((place, label)) = self.receive(client) else {
-                        break;
-                    };
-                    answers.insert(flow(client, place), label);
-                }
-            }
-            if answers.len() == clients.len() * self.ports.len() {
-                return Ok(answers);
-            }
         }
-        let silent: Vec<SocketAddr> = clients
-            .iter()
-            .filter(|client| (0..self.ports.len()).any(|place| !answers.contains_key(&flow(**client, place))))
-            .map(|client| self.client(*client))
-            .collect();
-        Err(format!(
-            "{} clients had no answer from {node}, such as {:?}",
-            silent.len(),
-            silent.first()
-        ))
     }
 
     /// The next answer to a question of this round: the place of its port, and who gave it.
@@ -217,6 +297,22 @@ impl Crowd {
     }
 }
 
+/// Those of the clients in `waiting` that have something to read, once one has; none when the time is up.
+fn wait_readable(clients: &[UdpSocket], waiting: &BTreeSet<usize>, time: Duration) -> Vec<usize> {
+    let mut polled: Vec<PollFd<'_>> = waiting
+        .iter()
+        .map(|client| PollFd::new(&clients[*client], PollFlags::IN))
+        .collect();
+    let time = Timespec::try_from(time).expect("less than a second");
+    match poll(&mut polled, Some(&time)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => panic!("poll: {error}"),
+    }
+    let ready = waiting.iter().zip(&polled);
+    let ready = ready.filter(|(_, polled)| !polled.revents().is_empty());
+    ready.map(|(client, _)| *client).collect()
+}
+
 impl Round {
     /// Flows that met another endpoint.
     pub fn moves(&self) -> usize {
@@ -228,6 +324,9 @@ impl Round {
         self.kept += other.kept;
         for (home, count) in other.moved {
             *self.moved.entry(home).or_default() += count;
+        }
+        for (home, count) in other.unserved {
+            *self.unserved.entry(home).or_default() += count;
         }
     }
 }

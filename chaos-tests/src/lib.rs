@@ -4,7 +4,8 @@
 //! signals) and waits for states with [`wait::until`]. Nothing here reaches into the product's crates, so a test
 //! can only see what a user can see.
 //!
-//! Each cluster lives on loopback addresses of its own ([`Addresses`]), so tests run side by side.
+//! Each cluster lives on loopback addresses of its own ([`Addresses`]), or in network namespaces of its own
+//! ([`Cluster::start_in_boxes`]), so tests run side by side.
 #![forbid(unsafe_code)]
 
 pub mod addresses;

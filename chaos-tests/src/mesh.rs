@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value, json};
 
-use crate::crowd::{Crowd, LabelledEndpoint, Round};
+use crate::crowd::{Crowd, LabelledEndpoint, Round, Shortage};
 use crate::{Api, Cluster, manifest, wait};
 
 /// Name of its Gateway, UDPRoute and Backend.
@@ -21,6 +21,8 @@ pub struct Mesh {
     ports: Vec<u16>,
     /// One for each node, in the order of the nodes.
     crowds: Vec<Crowd>,
+    /// The node that lacks local ports for all of its flows, if one does.
+    short: Option<usize>,
     /// Which endpoints the Backend has now, each with its weight.
     set: Vec<(usize, u32)>,
 }
@@ -39,6 +41,7 @@ impl Mesh {
             endpoints,
             ports: ports.into_iter().collect(),
             crowds: Vec::new(),
+            short: None,
             set: Vec::new(),
         };
         let api = cluster.api(0);
@@ -86,34 +89,51 @@ impl Mesh {
         self.endpoints[number].address()
     }
 
-    /// Opens `clients` clients with their flows through each node.
-    pub fn open(&mut self, cluster: &Cluster, clients: usize) {
+    /// Opens `clients` clients with their flows through each node. The node `short`, if there is one, need not take them
+    /// all: it lacks local ports.
+    pub fn open(&mut self, cluster: &Cluster, clients: usize, short: Option<usize>) {
+        self.short = short;
         for index in 0..cluster.size() {
             let from = cluster.addresses().client(u8::try_from(index).expect("few nodes"));
             let crowd = Crowd::new(clients, from, &self.ports).expect("sockets for the clients");
             self.crowds.push(crowd);
         }
-        let opened = self.ask(cluster);
+        let opened = self.ask(cluster, None);
         assert_eq!(opened.moves(), 0, "a first answer makes a home");
     }
 
-    /// How many flows there are.
+    /// How many flows there are, those that no node takes included.
     pub fn flows(&self) -> usize {
         self.crowds.iter().map(Crowd::flows).sum()
     }
 
-    /// Asks on every flow through the node it began on.
-    pub fn ask(&mut self, cluster: &Cluster) -> Round {
+    /// How many flows have an endpoint.
+    pub fn served(&self) -> usize {
+        self.crowds.iter().map(Crowd::served).sum()
+    }
+
+    /// Leaves the flows that the short node did not take alone from here on.
+    pub fn give_up_unserved(&mut self) {
+        self.crowds.iter_mut().for_each(Crowd::give_up_unserved);
+    }
+
+    /// Asks on every flow through the node it began on. `gone` is an endpoint whose flows are to be chosen anew.
+    pub fn ask(&mut self, cluster: &Cluster, gone: Option<&str>) -> Round {
         let ways: Vec<usize> = (0..self.crowds.len()).collect();
-        self.ask_through(cluster, &ways)
+        self.ask_through(cluster, &ways, gone)
     }
 
     /// Asks on every flow; the crowd of node `n` goes through the node `ways[n]`.
-    pub fn ask_through(&mut self, cluster: &Cluster, ways: &[usize]) -> Round {
-        let nodes: Vec<IpAddr> = ways.iter().map(|way| cluster.node(*way).address).collect();
+    pub fn ask_through(&mut self, cluster: &Cluster, ways: &[usize], gone: Option<&str>) -> Round {
+        let short = self.short;
+        let ways = ways
+            .iter()
+            .map(|way| (cluster.node(*way).address, shortage(short, *way, gone)));
+        let ways: Vec<(IpAddr, Shortage<'_>)> = ways.collect();
         let rounds: Vec<Result<Round, String>> = std::thread::scope(|scope| {
-            let crowds = self.crowds.iter_mut().zip(&nodes);
-            let asking: Vec<_> = crowds.map(|(crowd, node)| scope.spawn(|| crowd.ask(*node))).collect();
+            let crowds = self.crowds.iter_mut().zip(&ways);
+            let asking = crowds.map(|(crowd, (node, shortage))| scope.spawn(|| crowd.ask(*node, *shortage)));
+            let asking: Vec<_> = asking.collect();
             asking
                 .into_iter()
                 .map(|asked| asked.join().expect("no client panics"))
@@ -128,13 +148,22 @@ impl Mesh {
 
     /// Asks on the flows that began on node `crowd`, through `way`.
     pub fn ask_crowd_through(&mut self, cluster: &Cluster, crowd: usize, way: usize) -> Round {
-        let asked = self.crowds[crowd].ask(cluster.node(way).address);
+        let shortage = shortage(self.short, way, None);
+        let asked = self.crowds[crowd].ask(cluster.node(way).address, shortage);
         asked.unwrap_or_else(|problem| panic!("{problem}\n{}", cluster.output()))
     }
 
     /// Every flow with its home.
     pub fn homes(&self) -> impl Iterator<Item = (SocketAddr, u16, &str)> {
         self.crowds.iter().flat_map(Crowd::homes)
+    }
+}
+
+fn shortage(short: Option<usize>, way: usize, gone: Option<&str>) -> Shortage<'_> {
+    if short == Some(way) {
+        Shortage::OfPorts { gone }
+    } else {
+        Shortage::Nowhere
     }
 }
 

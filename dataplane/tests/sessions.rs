@@ -11,5 +11,7 @@ mod inspection;
 mod pins;
 #[path = "sessions/redispatch.rs"]
 mod redispatch;
+#[path = "sessions/scene.rs"]
+mod scene;
 #[path = "sessions/walk.rs"]
 mod walk;

@@ -18,8 +18,8 @@ use crate::state::State;
 mod manifests;
 
 pub(crate) use manifests::{
-    authorities, backend, class, gateway, grant, listener_set, namespace, route, secret, service, slice, tcp,
-    terminate, tls, tls_route, udp, udp_route,
+    authorities, backend, class, gateway, grant, inner_secret, listener_set, namespace, other_secret, route, secret,
+    service, slice, tcp, terminate, tls, tls_route, udp, udp_route,
 };
 
 /// A cluster of one node, `a`, that is live in incarnation 1.

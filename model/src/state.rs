@@ -85,6 +85,10 @@ impl State {
     /// How many objects the state holds at most; a create beyond it is refused with `TooMany`.
     pub const OBJECTS_KEPT: usize = 100_000;
 
+    /// How many listeners a Gateway has at most, those of its ListenerSets included. The Gateway's own come first, then those
+    /// of the older set; one beyond the bound is not accepted, with the reason `TooManyListeners`, and not served.
+    pub const MERGED_LISTENERS: usize = 1024;
+
     /// The highest cluster level that this code can apply. The replicated level says which commands and which table
     /// algorithm may be used; it is raised only when every member supports it.
     pub const LEVEL: u32 = State::IDENTITIES;
@@ -122,6 +126,12 @@ impl State {
     /// One object.
     pub fn get(&self, key: &ObjectKey) -> Option<&Object> {
         self.objects.get(key)
+    }
+
+    /// How many listeners of ListenerSets are not accepted because their Gateway has
+    /// [as many as it takes](State::MERGED_LISTENERS).
+    pub fn listeners_beyond(&self) -> usize {
+        self.index.listeners_beyond()
     }
 
     /// How many objects there are, of all kinds.

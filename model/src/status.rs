@@ -23,6 +23,7 @@ pub(crate) mod gateway;
 mod grants;
 pub(crate) mod listener;
 pub(crate) mod listener_set;
+pub(crate) mod overlap;
 pub(crate) mod overlay;
 pub(crate) mod owner;
 pub(crate) mod policy;

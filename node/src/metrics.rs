@@ -7,6 +7,7 @@
 //! | `guideway_node_plan_generation` | number | generation of the plan that was last handed to the data plane |
 //! | `guideway_node_plan_compile_seconds` | histogram | time to compile one plan |
 //! | `guideway_node_plan_tables_built_total` | count | tables of endpoints that were built, and not taken over from the plan before |
+//! | `guideway_node_listeners_refused` | count | listeners of ListenerSets whose Gateway has as many as it takes |
 //! | `guideway_node_resolve_failures_total` | count | names of endpoints that did not resolve |
 //! | `guideway_node_bind_reports_total{result}` | count | reports of bind results, `committed` or `failed` |
 //! | `guideway_node_pins` | count | pins of the cluster, as this node has applied them |
@@ -40,6 +41,8 @@ pub(crate) struct NodeMetrics {
     pub plan_compile_seconds: Histogram,
     /// `guideway_node_plan_tables_built_total`
     pub plan_tables_built: Counter,
+    /// `guideway_node_listeners_refused`
+    listeners_refused: Gauge,
     /// `guideway_node_resolve_failures_total`
     pub resolve_failures: Counter,
     /// `guideway_node_bind_reports_total{result="committed"}`
@@ -81,6 +84,7 @@ impl NodeMetrics {
             plan_generation: metrics::gauge!("guideway_node_plan_generation"),
             plan_compile_seconds: metrics::histogram!("guideway_node_plan_compile_seconds"),
             plan_tables_built: metrics::counter!("guideway_node_plan_tables_built_total"),
+            listeners_refused: metrics::gauge!("guideway_node_listeners_refused"),
             resolve_failures: metrics::counter!("guideway_node_resolve_failures_total"),
             bind_reports_committed: reports("committed"),
             bind_reports_failed: reports("failed"),
@@ -102,6 +106,11 @@ impl NodeMetrics {
             max_fds: metrics::gauge!("guideway_process_max_fds"),
             threads: metrics::gauge!("guideway_process_threads"),
         }
+    }
+
+    /// Listeners that the applied state has no place for.
+    pub(crate) fn listeners_refused(&self, refused: usize) {
+        self.listeners_refused.set(count(refused));
     }
 
     /// Pins that are needed here, that are held here, and all there are.
@@ -141,7 +150,7 @@ impl NodeMetrics {
     }
 }
 
-/// Gauges are floats; counts of pins stay far below 2^53.
+/// Gauges are floats; counts of pins and listeners stay far below 2^53.
 fn count(count: usize) -> f64 {
     count as f64
 }
@@ -164,6 +173,11 @@ pub(crate) fn describe() {
         "guideway_node_plan_tables_built_total",
         Unit::Count,
         "Tables of endpoints that were built, and not taken over from the plan before"
+    );
+    metrics::describe_gauge!(
+        "guideway_node_listeners_refused",
+        Unit::Count,
+        "Listeners of ListenerSets that are not served (TooManyListeners), because their Gateway has as many as it takes"
     );
     metrics::describe_counter!(
         "guideway_node_resolve_failures_total",

@@ -66,6 +66,7 @@ impl Planner {
             let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
             let plan = Arc::new(plan::compile_on(&applied.state, previous.as_deref(), threads));
             metrics.plan_compile_seconds.record(started.elapsed());
+            metrics.listeners_refused(applied.state.listeners_beyond());
             // Most changes of the state, those of pins among them, change no plan; a data plane that is given one looks at
             // all of its sessions.
             if previous.as_ref() == Some(&plan) {

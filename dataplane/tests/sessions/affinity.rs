@@ -13,7 +13,7 @@ use crate::bed::endpoint::Endpoint;
 use crate::bed::plans::{self, Phases};
 use crate::bed::recorder::kept;
 use crate::bed::{Bed, DRIVERS, Port, config, eventually, read_exactly, with_deadline};
-use crate::pins::client_ip;
+use crate::scene::client_ip;
 
 const LONG: Duration = Duration::from_secs(3600);
 

@@ -189,7 +189,7 @@ fn why_a_session_is_where_it_is() {
         let shares = [live.share()];
         let phases = Phases {
             active: &shares,
-            affinity: crate::pins::client_ip(std::time::Duration::from_secs(60)),
+            affinity: crate::scene::client_ip(std::time::Duration::from_secs(60)),
             ..Phases::default()
         };
         let port = Port::reserve();

@@ -1,46 +1,17 @@
 //! Where new sessions go that are pinned, or whose endpoint is on its way out.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guideway_model::node::SocketKey;
 use guideway_model::pin::{PinKey, Pins};
-use guideway_model::plan::{Affinity, AffinityKind, Pool, Replication, Standing};
+use guideway_model::plan::Standing;
 
-use crate::bed::datagrams::{Gate, Mirror, Server, client, mirror};
+use crate::bed::datagrams::client;
 use crate::bed::endpoint::Endpoint;
-use crate::bed::plans::{Phases, SEED};
+use crate::bed::plans::Phases;
 use crate::bed::{Bed, DRIVERS, Port, config, dial, read_exactly};
-
-/// Where the active table sends a client.
-pub(crate) fn by_table(pool: &Pool, socket: SocketKey, client: SocketAddr) -> SocketAddr {
-    let hash = pool.flow_key(socket, client).hash(SEED);
-    let entry = pool.table.choose(hash).expect("an endpoint");
-    match &pool.entries[usize::from(entry)] {
-        guideway_model::plan::Entry::Endpoint { address, .. } => *address,
-        guideway_model::plan::Entry::Reject { .. } => panic!("an endpoint"),
-    }
-}
-
-pub(crate) fn client_ip(timeout: Duration) -> Affinity {
-    Affinity {
-        kind: AffinityKind::ClientIp {
-            v4_prefix: 32,
-            v6_prefix: 64,
-            timeout,
-        },
-        replication: Replication::OnChange,
-    }
-}
-
-pub(crate) fn key(pool: &Pool, socket: SocketKey, client: SocketAddr) -> PinKey {
-    pool.pin_key(pool.flow_key(socket, client))
-}
-
-pub(crate) fn name(client: &UdpSocket) -> SocketAddr {
-    client.local_addr().expect("address")
-}
+use crate::scene::{Scene, by_table, client_ip, key};
 
 fn pin(bed: &Bed, pins: impl IntoIterator<Item = (PinKey, SocketAddr)>) {
     bed.plane.set_pins(Arc::new(Pins::from_iter(pins)));
@@ -49,44 +20,22 @@ fn pin(bed: &Bed, pins: impl IntoIterator<Item = (PinKey, SocketAddr)>) {
 #[test]
 fn an_unknown_flow_follows_its_pin_and_a_known_one_stays() {
     for driver in DRIVERS {
-        let servers = [Server::reflecting(), Server::reflecting()];
-        let shares = [servers[0].share(), servers[1].share()];
-        let gate = Gate::reserve();
-        let bed = Bed::start(config(driver));
-        let phases = Phases {
-            active: &shares,
-            ..Phases::default()
-        };
-        bed.activate(phases.plan(1, gate.key()));
-        bed.wait_bound();
+        let scene = Scene::new(config(driver), 2);
+        let phases = scene.first(2);
+        scene.begin(&phases);
+        let (known, met) = scene.open(20);
+        let unknown: Vec<_> = (0..20).map(|_| client()).collect();
         let pool = phases.pool();
-        let clients: Vec<UdpSocket> = (0..40).map(|_| client()).collect();
-        let (known, unknown) = clients.split_at(20);
-        let before: Vec<Mirror> = known.iter().map(|client| mirror(client, gate.address())).collect();
-        let other = |client: &UdpSocket| {
-            let chosen = by_table(&pool, gate.key(), name(client));
-            let mut all = servers.iter().map(Server::address);
-            all.find(|address| *address != chosen).expect("another")
-        };
-        pin(
-            &bed,
-            clients
-                .iter()
-                .map(|client| (key(&pool, gate.key(), name(client)), other(client))),
-        );
-        for client in unknown {
-            assert_eq!(mirror(client, gate.address()).endpoint, other(client));
+        let pinned = |client| (scene.key(&pool, client), scene.other(scene.by_table(&pool, client)));
+        pin(&scene.bed, known.iter().chain(&unknown).map(pinned));
+        for client in &unknown {
+            assert_eq!(scene.meet(client).endpoint, pinned(client).1);
         }
-        for (client, before) in known.iter().zip(before) {
-            assert_eq!(mirror(client, gate.address()), before);
-        }
+        scene.assert_stay(&known, &met);
         // This node has become a holder of the pins that it has followed.
-        let mut needs = bed.plane.pin_needs();
+        let mut needs = scene.bed.plane.pin_needs();
         needs.sort();
-        let mut expected: Vec<_> = unknown
-            .iter()
-            .map(|client| (key(&pool, gate.key(), name(client)), other(client)))
-            .collect();
+        let mut expected: Vec<_> = unknown.iter().map(pinned).collect();
         expected.sort();
         assert_eq!(needs, expected);
     }
@@ -95,112 +44,79 @@ fn an_unknown_flow_follows_its_pin_and_a_known_one_stays() {
 #[test]
 fn a_draining_endpoint_keeps_its_flows_takes_pinned_ones_and_nothing_else() {
     for driver in DRIVERS {
-        let (stays, drains) = (Server::reflecting(), Server::reflecting());
-        let both = [stays.share(), drains.share()];
-        let gate = Gate::reserve();
-        let bed = Bed::start(config(driver));
-        let before = Phases {
-            active: &both,
-            ..Phases::default()
-        };
-        bed.activate(before.plan(1, gate.key()));
-        bed.wait_bound();
-        let old: Vec<UdpSocket> = (0..30).map(|_| client()).collect();
-        let seen: Vec<Mirror> = old.iter().map(|client| mirror(client, gate.address())).collect();
-        assert!(seen.iter().any(|flow| flow.endpoint == drains.address()));
-        let standings = [(drains.address(), Standing::Draining)];
+        let scene = Scene::new(config(driver), 2);
+        let (stays, drains) = (scene.server(0), scene.server(1));
+        scene.begin(&scene.first(2));
+        let (old, met) = scene.open(30);
+        assert!(met.iter().any(|flow| flow.endpoint == drains));
+        let standings = [(drains, Standing::Draining)];
         let draining = Phases {
-            active: &both,
-            prepared: Some(&both[..1]),
+            prepared: Some(&scene.shares[..1]),
             standings: &standings,
-            ..Phases::default()
+            ..scene.first(2)
         };
-        bed.prepare(draining.plan(2, gate.key()));
-        let pool = draining.pool();
+        scene.prepare(&draining, 2);
         let pinned = client();
-        pin(&bed, [(key(&pool, gate.key(), name(&pinned)), drains.address())]);
-        assert_eq!(mirror(&pinned, gate.address()).endpoint, drains.address());
-        for client in (0..30).map(|_| client()) {
-            assert_eq!(mirror(&client, gate.address()).endpoint, stays.address());
-        }
+        pin(&scene.bed, [(scene.key(&draining.pool(), &pinned), drains)]);
+        assert_eq!(scene.meet(&pinned).endpoint, drains);
+        let (_others, elsewhere) = scene.open(30);
+        assert!(elsewhere.iter().all(|flow| flow.endpoint == stays));
         let after = Phases {
-            active: &both[..1],
             standings: &standings,
-            ..Phases::default()
+            ..scene.first(1)
         };
-        bed.activate(after.plan(3, gate.key()));
-        for (client, seen) in old.iter().zip(seen) {
-            assert_eq!(mirror(client, gate.address()), seen);
-        }
-        assert_eq!(mirror(&pinned, gate.address()).endpoint, drains.address());
+        scene.activate(&after, 3);
+        scene.assert_stay(&old, &met);
+        assert_eq!(scene.meet(&pinned).endpoint, drains);
     }
 }
 
 #[test]
 fn a_leaving_endpoint_gets_nothing_new_and_its_flows_are_chosen_anew() {
     for driver in DRIVERS {
-        let (stays, leaves) = (Server::reflecting(), Server::reflecting());
-        let both = [stays.share(), leaves.share()];
-        let gate = Gate::reserve();
-        let bed = Bed::start(config(driver));
-        let before = Phases {
-            active: &both,
-            ..Phases::default()
-        };
-        bed.activate(before.plan(1, gate.key()));
-        bed.wait_bound();
-        let old: Vec<UdpSocket> = (0..30).map(|_| client()).collect();
-        let seen: Vec<Mirror> = old.iter().map(|client| mirror(client, gate.address())).collect();
+        let scene = Scene::new(config(driver), 2);
+        let (stays, leaves) = (scene.server(0), scene.server(1));
+        scene.begin(&scene.first(2));
+        let (old, met) = scene.open(30);
         let leaving = Phases {
-            active: &both,
-            prepared: Some(&both[..1]),
-            standings: &[(leaves.address(), Standing::Leaving)],
-            ..Phases::default()
+            prepared: Some(&scene.shares[..1]),
+            standings: &[(leaves, Standing::Leaving)],
+            ..scene.first(2)
         };
-        bed.activate(leaving.plan(2, gate.key()));
-        let pool = leaving.pool();
+        scene.activate(&leaving, 2);
         let pinned = client();
-        pin(&bed, [(key(&pool, gate.key(), name(&pinned)), leaves.address())]);
-        assert_eq!(mirror(&pinned, gate.address()).endpoint, stays.address());
-        for client in (0..30).map(|_| client()) {
-            assert_eq!(mirror(&client, gate.address()).endpoint, stays.address());
+        pin(&scene.bed, [(scene.key(&leaving.pool(), &pinned), leaves)]);
+        assert_eq!(scene.meet(&pinned).endpoint, stays);
+        let (_others, elsewhere) = scene.open(30);
+        assert!(elsewhere.iter().all(|flow| flow.endpoint == stays));
+        for (client, met) in old.iter().zip(met) {
+            let now = scene.meet(client);
+            assert_eq!(now.endpoint, stays);
+            assert_eq!(now == met, met.endpoint == stays);
         }
-        for (client, seen) in old.iter().zip(seen) {
-            let now = mirror(client, gate.address());
-            assert_eq!(now.endpoint, stays.address());
-            assert_eq!(now == seen, seen.endpoint == stays.address());
-        }
-        assert_eq!(bed.plane.pin_needs(), []);
+        assert_eq!(scene.bed.plane.pin_needs(), []);
     }
 }
 
 #[test]
 fn after_a_loss_unknown_flows_go_where_the_lost_nodes_table_says() {
     for driver in DRIVERS {
-        let servers = [Server::reflecting(), Server::reflecting(), Server::reflecting()];
-        let shares = servers.each_ref().map(Server::share);
-        let gate = Gate::reserve();
-        let bed = Bed::start(config(driver));
+        let scene = Scene::new(config(driver), 3);
         let phases = Phases {
-            active: &shares,
-            past: Some(&shares[..2]),
-            ..Phases::default()
+            past: Some(&scene.shares[..2]),
+            ..scene.first(3)
         };
-        bed.activate(phases.plan(1, gate.key()));
-        bed.wait_bound();
-        let lost = Phases {
-            active: &shares[..2],
-            ..Phases::default()
-        };
-        let (now, lost) = (phases.pool(), lost.pool());
+        scene.begin(&phases);
+        let (now, lost) = (phases.pool(), scene.first(2).pool());
+        let (clients, met) = scene.open(60);
         let mut moved = 0;
-        for client in (0..60).map(|_| client()).collect::<Vec<_>>() {
-            let expected = by_table(&lost, gate.key(), name(&client));
-            assert_eq!(mirror(&client, gate.address()).endpoint, expected);
-            moved += usize::from(by_table(&now, gate.key(), name(&client)) != expected);
+        for (client, met) in clients.iter().zip(met) {
+            let expected = scene.by_table(&lost, client);
+            assert_eq!(met.endpoint, expected);
+            moved += usize::from(scene.by_table(&now, client) != expected);
         }
         assert!(moved > 0);
-        assert_eq!(bed.plane.pin_needs().len(), moved);
+        assert_eq!(scene.bed.plane.pin_needs().len(), moved);
     }
 }
 

@@ -6,54 +6,39 @@ use std::time::Duration;
 
 use guideway_model::node::SocketKey;
 use guideway_model::pin::PinKey;
-use guideway_model::plan::Pool;
 
-use crate::bed::datagrams::{Gate, Mirror, Server, client, client_on, mirror};
+use crate::bed::datagrams::{client_on, mirror};
 use crate::bed::endpoint::Endpoint;
 use crate::bed::plans::Phases;
 use crate::bed::{Bed, DRIVERS, Port, config, dial, eventually, read_exactly};
-use crate::pins::{by_table, client_ip, key, name};
+use crate::scene::{Scene, by_table, client_ip, key, name, needs};
 
-fn keys(bed: &Bed) -> BTreeSet<PinKey> {
-    bed.plane.pin_needs().into_iter().map(|(key, _)| key).collect()
-}
-
-/// Those of the clients that two pools would send to different endpoints.
-fn moving(clients: &[UdpSocket], socket: SocketKey, one: &Pool, other: &Pool) -> BTreeSet<PinKey> {
-    let differs = |client: &SocketAddr| by_table(one, socket, *client) != by_table(other, socket, *client);
+/// Those of the clients that two active tables would send to different endpoints.
+fn moving(scene: &Scene, clients: &[UdpSocket], one: &Phases<'_>, other: &Phases<'_>) -> BTreeSet<PinKey> {
+    let (one, other) = (one.pool(), other.pool());
+    let socket = scene.gate.key();
+    let differs = |client: &SocketAddr| by_table(&one, socket, *client) != by_table(&other, socket, *client);
     let clients = clients.iter().map(name).filter(differs);
-    clients.map(|client| key(one, socket, client)).collect()
+    clients.map(|client| key(&one, socket, client)).collect()
 }
 
 #[test]
 fn needs_are_the_flows_that_two_tables_disagree_on() {
     for driver in DRIVERS {
-        let servers: Vec<Server> = (0..3).map(|_| Server::reflecting()).collect();
-        let shares: Vec<_> = servers.iter().map(Server::share).collect();
-        let gate = Gate::reserve();
-        let bed = Bed::start(config(driver));
-        let old = Phases {
-            active: &shares[..2],
-            ..Phases::default()
-        };
+        let scene = Scene::new(config(driver), 3);
+        let (bed, old, new) = (&scene.bed, scene.first(2), scene.first(3));
         let both = Phases {
-            prepared: Some(&shares),
+            prepared: Some(&scene.shares),
             ..old.clone()
         };
-        let new = Phases {
-            active: &shares,
-            ..Phases::default()
-        };
-        bed.activate(old.plan(1, gate.key()));
-        bed.wait_bound();
+        scene.begin(&old);
         assert_eq!(bed.plane.walked(), None);
-        let mut clients: Vec<UdpSocket> = (0..200).map(|_| client()).collect();
-        let seen: Vec<Mirror> = clients.iter().map(|client| mirror(client, gate.address())).collect();
-        assert_eq!((keys(&bed), bed.times_pins_needed()), (BTreeSet::new(), 0));
-        bed.prepare(both.plan(2, gate.key()));
-        let expected = moving(&clients, gate.key(), &old.pool(), &new.pool());
+        let (mut clients, mut met) = scene.open(200);
+        assert_eq!((needs(bed), bed.times_pins_needed()), (BTreeSet::new(), 0));
+        scene.prepare(&both, 2);
+        let expected = moving(&scene, &clients, &old, &new);
         assert!((30..110).contains(&expected.len()));
-        assert_eq!(keys(&bed), expected);
+        assert_eq!(needs(bed), expected);
         bed.wait_pins_needed(0);
         let mut told = Vec::new();
         while told.len() < expected.len() {
@@ -65,25 +50,21 @@ fn needs_are_the_flows_that_two_tables_disagree_on() {
         );
         assert_eq!(bed.plane.pin_changes(20), []);
         // A flow that begins between the two is needed as it is made.
-        clients.extend((0..100).map(|_| client()));
-        let more: Vec<Mirror> = clients[200..]
-            .iter()
-            .map(|client| mirror(client, gate.address()))
-            .collect();
-        let expected = moving(&clients, gate.key(), &old.pool(), &new.pool());
-        assert_eq!(keys(&bed), expected);
+        let more = scene.open(100);
+        clients.extend(more.0);
+        met.extend(more.1);
+        let expected = moving(&scene, &clients, &old, &new);
+        assert_eq!(needs(bed), expected);
         bed.wait_pins_needed(1);
         // The new table is active: the same flows differ from it, and all stay where they are.
-        bed.activate(new.plan(3, gate.key()));
+        scene.activate(&new, 3);
         assert_eq!(bed.plane.walked(), None);
-        for (client, seen) in clients.iter().zip(seen.iter().chain(&more)) {
-            assert_eq!(&mirror(client, gate.address()), seen);
-        }
-        assert_eq!(keys(&bed), expected);
+        scene.assert_stay(&clients, &met);
+        assert_eq!(needs(bed), expected);
         // And with the old one back, none differs.
-        bed.activate(old.plan(4, gate.key()));
+        scene.activate(&old, 4);
         eventually("needs to end", || {
-            let left = keys(&bed).len();
+            let left = needs(bed).len();
             if left == 0 { Ok(()) } else { Err(format!("{left} left")) }
         });
         let changes = bed.plane.pin_changes(1000);
@@ -94,26 +75,16 @@ fn needs_are_the_flows_that_two_tables_disagree_on() {
 #[test]
 fn a_need_ends_with_its_flow() {
     for driver in DRIVERS {
-        let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
-        let shares: Vec<_> = servers.iter().map(Server::share).collect();
-        let gate = Gate::reserve();
         let mut config = config(driver);
         config.udp_idle_timeout = Duration::from_secs(2);
-        let bed = Bed::start(config);
-        let phases = Phases {
-            active: &shares[..1],
-            prepared: Some(&shares),
-            ..Phases::default()
-        };
-        bed.prepare(phases.plan(1, gate.key()));
+        let scene = Scene::new(config, 2);
+        let (bed, phases) = (&scene.bed, growing(&scene));
+        scene.prepare(&phases, 1);
         bed.wait_bound();
-        let clients: Vec<UdpSocket> = (0..50).map(|_| client()).collect();
-        for client in &clients {
-            mirror(client, gate.address());
-        }
-        assert!(!keys(&bed).is_empty());
+        let (_clients, _) = scene.open(50);
+        assert!(!needs(bed).is_empty());
         bed.wait_sessions(0);
-        assert_eq!(keys(&bed), BTreeSet::new());
+        assert_eq!(needs(bed), BTreeSet::new());
         assert!(
             bed.plane
                 .pin_changes(100)
@@ -123,44 +94,44 @@ fn a_need_ends_with_its_flow() {
     }
 }
 
+/// From one server to two.
+fn growing(scene: &Scene) -> Phases<'_> {
+    Phases {
+        prepared: Some(&scene.shares),
+        ..scene.first(1)
+    }
+}
+
 /// A client that dials two addresses of a node has two flows with one key.
 #[test]
 fn two_flows_with_one_key_are_one_need_that_ends_with_the_second() {
     for driver in DRIVERS {
-        let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
-        let shares: Vec<_> = servers.iter().map(Server::share).collect();
-        let gate = Gate::reserve();
-        let mut second = gate.key();
-        let other: SocketAddr = ([127, 0, 0, 3], gate.port()).into();
+        let scene = Scene::new(config(driver), 2);
+        let (bed, phases) = (&scene.bed, growing(&scene));
+        let mut second = scene.gate.key();
+        let other: SocketAddr = ([127, 0, 0, 3], scene.gate.port()).into();
         second.address = guideway_model::node::BindAddress::Exactly(other.ip());
-        let bed = Bed::start(config(driver));
-        let phases = Phases {
-            active: &shares[..1],
-            prepared: Some(&shares),
-            ..Phases::default()
-        };
         let with = |generation, sockets: &[SocketKey]| {
             let listeners: Vec<_> = sockets.iter().map(|socket| phases.listener(*socket)).collect();
             let mut plan = crate::bed::plans::plan(generation, &listeners);
             plan.prepared = Some(100);
             plan
         };
-        bed.prepare(with(1, &[gate.key(), second]));
+        bed.prepare(with(1, &[scene.gate.key(), second]));
         bed.wait_bound();
-        let clients: Vec<UdpSocket> = (0..20).map(|_| client()).collect();
+        let (clients, _) = scene.open(20);
         for client in &clients {
-            mirror(client, gate.address());
             mirror(client, other);
         }
-        let needs = keys(&bed);
-        assert!(!needs.is_empty());
+        let needed = needs(bed);
+        assert!(!needed.is_empty());
         assert_eq!(bed.plane.figures().flows, 40);
-        bed.activate(with(2, &[gate.key()]));
+        bed.activate(with(2, &[scene.gate.key()]));
         bed.wait_sessions(20);
-        assert_eq!(keys(&bed), needs);
+        assert_eq!(needs(bed), needed);
         bed.activate(with(3, &[]));
         bed.wait_sessions(0);
-        assert_eq!(keys(&bed), BTreeSet::new());
+        assert_eq!(needs(bed), BTreeSet::new());
     }
 }
 
@@ -169,34 +140,15 @@ fn two_flows_with_one_key_are_one_need_that_ends_with_the_second() {
 fn the_walk_is_over_when_everything_was_looked_at() {
     const CLIENTS: usize = 1500;
     for driver in DRIVERS {
-        let servers: Vec<Server> = (0..2).map(|_| Server::reflecting()).collect();
-        let shares: Vec<_> = servers.iter().map(Server::share).collect();
-        let gate = Gate::reserve();
-        let bed = Bed::start(config(driver));
-        let old = Phases {
-            active: &shares[..1],
-            ..Phases::default()
-        };
-        let both = Phases {
-            prepared: Some(&shares),
-            ..old.clone()
-        };
-        let new = Phases {
-            active: &shares,
-            ..Phases::default()
-        };
-        bed.activate(old.plan(1, gate.key()));
-        bed.wait_bound();
+        let scene = Scene::new(config(driver), 2);
+        scene.begin(&scene.first(1));
         // Several slices of flows on each thread.
-        let clients: Vec<UdpSocket> = (0..CLIENTS).map(|_| client()).collect();
-        for client in &clients {
-            mirror(client, gate.address());
-        }
-        let expected = moving(&clients, gate.key(), &old.pool(), &new.pool());
+        let (clients, _) = scene.open(CLIENTS);
+        let expected = moving(&scene, &clients, &scene.first(1), &scene.first(2));
         for generation in 2..8 {
-            bed.prepare(both.plan(generation, gate.key()));
-            assert_eq!(keys(&bed), expected);
-            assert_eq!(bed.walks(100), usize::try_from(generation).expect("few") - 1);
+            scene.prepare(&growing(&scene), generation);
+            assert_eq!(needs(&scene.bed), expected);
+            assert_eq!(scene.bed.walks(100), usize::try_from(generation).expect("few") - 1);
         }
     }
 }
@@ -228,7 +180,7 @@ fn the_entries_of_client_ip_affinity_need_pins_and_its_flows_do_not() {
         bed.wait_bound();
         let streams: Vec<_> = (0..5).map(|_| dial(port.address())).collect();
         let words: BTreeSet<Vec<u8>> = streams.iter().map(|stream| read_exactly(stream, 1)).collect();
-        assert_eq!((words.len(), keys(&bed).len()), (1, 0));
+        assert_eq!((words.len(), needs(&bed).len()), (1, 0));
         let both = Phases {
             prepared: Some(&shares),
             ..before
@@ -250,18 +202,10 @@ fn the_entries_of_client_ip_affinity_need_pins_and_its_flows_do_not() {
 fn nothing_is_needed_in_a_steady_state() {
     const FLOWS: u16 = 10_000;
     for driver in DRIVERS {
-        let servers: Vec<Server> = (0..3).map(|_| Server::reflecting()).collect();
-        let shares: Vec<_> = servers.iter().map(Server::share).collect();
-        let gate = Gate::reserve();
         let mut config = config(driver);
         config.max_sessions = Some(usize::from(FLOWS));
-        let bed = Bed::start(config);
-        let phases = Phases {
-            active: &shares,
-            ..Phases::default()
-        };
-        bed.activate(phases.plan(1, gate.key()));
-        bed.wait_bound();
+        let scene = Scene::new(config, 3);
+        scene.begin(&scene.first(3));
         let mut open: Vec<UdpSocket> = Vec::new();
         for number in 0..FLOWS {
             if open.len() == 500 {
@@ -270,13 +214,14 @@ fn nothing_is_needed_in_a_steady_state() {
             // A port that is used again on the same address would be the same flow again.
             let [_, block] = (number / 500 + 1).to_be_bytes();
             let client = client_on([127, 0, block, 1].into());
-            mirror(&client, gate.address());
+            scene.meet(&client);
             open.push(client);
             if number % 1000 == 0 {
-                assert_eq!(bed.plane.pin_changes(10), []);
+                assert_eq!(scene.bed.plane.pin_changes(10), []);
             }
         }
-        assert_eq!(bed.plane.figures().flows, u64::from(FLOWS));
-        assert_eq!((bed.plane.pin_needs(), bed.times_pins_needed()), (Vec::new(), 0));
+        let plane = &scene.bed.plane;
+        assert_eq!(plane.figures().flows, u64::from(FLOWS));
+        assert_eq!((plane.pin_needs(), scene.bed.times_pins_needed()), (Vec::new(), 0));
     }
 }

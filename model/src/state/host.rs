@@ -57,6 +57,12 @@ impl HostKey {
             .filter(move |wider| wider != self)
     }
 
+    /// The wildcard in place of the first label as people write it; of a wildcard, itself. `None` for every name.
+    pub(crate) fn beside(&self) -> Option<HostKey> {
+        let parent = self.0.rsplit_once('.').map(|(parent, _)| parent)?;
+        Some(HostKey(format!("{parent}.*")))
+    }
+
     /// The least key, for a search, that begins with `prefix`.
     pub(crate) fn starting_with(prefix: &str) -> HostKey {
         HostKey(prefix.to_owned())

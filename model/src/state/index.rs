@@ -13,11 +13,15 @@ use crate::meta::UnixMillis;
 use crate::node::SocketKey;
 use crate::object::ObjectKey;
 
+mod certified;
 mod links;
+mod merged;
 mod name;
 mod sockets;
 
+pub(crate) use certified::{Certified, CertifiedName};
 pub(crate) use links::{backend_key, parent_key, parent_of_set, secret_name, target_key};
+pub(crate) use merged::MergedSet;
 pub(crate) use name::{AttachPoint, Claim, Name, Rank, Seniority, Takes};
 pub(crate) use sockets::{Conflict, Holder};
 
@@ -83,6 +87,12 @@ pub(crate) struct Index {
     pub(super) drained_by: OrdMap<ObjectKey, (Drainer, Arc<BTreeSet<SocketAddr>>)>,
     /// Gateways whose class is ours, and ListenerSets whose Gateway is.
     pub(crate) ours: OrdSet<ObjectKey>,
+    /// ListenerSets that their Gateway lets in, whether they are accepted or not.
+    merged_sets: OrdMap<ObjectKey, (Name, MergedSet)>,
+    /// The same by Gateway, in their order in the list of its listeners.
+    merged_of_gateway: Edges<Name, MergedSet>,
+    /// By Gateway that lets a ListenerSet in.
+    places: OrdMap<Name, merged::Places>,
     /// Accepted ListenerSets, each with its Gateway.
     accepted_sets: OrdMap<Name, Name>,
     accepted_count: OrdMap<Name, i32>,
@@ -91,6 +101,9 @@ pub(crate) struct Index {
     /// Those of protocol TLS, by socket group and host name.
     pub(crate) names: Edges<(SocketKey, HostKey), Claim>,
     claims_of: OrdMap<ObjectKey, Arc<Claims>>,
+    /// Listeners where TLS ends, by name of their certificates.
+    certified: Edges<CertifiedName, Claim>,
+    certified_of: OrdMap<ObjectKey, Arc<Certified>>,
     /// Accepted routes by listener and host name (any, where the listener is not of protocol TLS); the first carries the
     /// traffic.
     pub(crate) carried: Edges<(AttachPoint, HostKey), Seniority>,

@@ -1,8 +1,8 @@
 //! What follows from a command: the index is brought in step, and every status that may have changed is derived again.
 //!
 //! The work is proportional to what depends on the change. In order: edges of the objects that changed, sockets that
-//! Gateways and ListenerSets claim, listeners that routes are attached to, which ListenerSets are accepted, then status,
-//! which reads all of them, and the pools of routes.
+//! Gateways and ListenerSets claim, names of their certificates, listeners that routes are attached to, which ListenerSets
+//! are accepted, then status, which reads all of them, and the pools of routes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,6 +20,8 @@ use crate::status::claims::claims;
 use crate::status::listener_set;
 use crate::status::owner::Owner;
 
+mod certify;
+mod merge;
 mod relink;
 mod stated;
 
@@ -41,6 +43,8 @@ pub(super) struct Events {
 struct Work {
     /// Gateways and ListenerSets whose spec, class, parent or existence has changed.
     reclaim: BTreeSet<ObjectKey>,
+    /// Gateways and ListenerSets whose listeners may show other certificates than before.
+    recertify: BTreeSet<ObjectKey>,
     /// Routes that may attach elsewhere than before.
     reattach: BTreeSet<ObjectKey>,
     /// Drains that may empty other endpoints than before.
@@ -76,6 +80,7 @@ impl State {
             self.reset_status(batch, &key);
         }
         self.forget_binds(&freed);
+        self.certify(&mut work);
         self.reattach(&mut work);
         self.heed(batch, events, &mut work);
         self.judge_sets(&mut work);
@@ -113,6 +118,7 @@ impl State {
             self.relink(&key, None, Some(&object), &mut work);
         }
         self.reclaim(&mut work);
+        self.certify(&mut work);
         self.reattach(&mut work);
         self.judge_sets(&mut work);
         self.redrain(work.redrain);
@@ -123,12 +129,8 @@ impl State {
     fn reclaim(&mut self, work: &mut Work) -> (Vec<ObjectKey>, BTreeSet<SocketKey>) {
         let mut lost = Vec::new();
         let mut moved: BTreeMap<SocketKey, Moved> = BTreeMap::new();
-        // Gateways come before ListenerSets, so what a Gateway adds is still ahead.
+        self.merge(work);
         while let Some(key) = work.reclaim.pop_first() {
-            if key.kind == Kind::Gateway {
-                let sets = self.index.sets_of_gateway.iter_of(&Name::of_key(&key));
-                work.reclaim.extend(sets.map(|set| set.key(Kind::ListenerSet)));
-            }
             let owner = Owner::of(self, &key);
             let ours = owner.is_some();
             let claims = owner.map(|owner| claims(self, &owner)).unwrap_or_default();
@@ -153,6 +155,7 @@ impl State {
             self.index.set_claims(&key, claims);
             work.reattach.extend(self.index.routes_of_parent.iter_of(&key).cloned());
             self.restate_policies(&key, work);
+            work.recertify.insert(key.clone());
             work.restate.insert(key);
         }
         for (socket, moved) in &moved {

@@ -5,6 +5,7 @@ mod holds;
 mod invariants;
 mod levels;
 mod members;
+mod merged;
 mod objects;
 mod oracle;
 mod phases;

@@ -1,12 +1,14 @@
 //! The certificates that listeners refer to.
 
 use super::grants::{not_permitted, permits};
+use super::listener::terminates;
 use super::owner::Owner;
 use crate::certificate;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::resource::{Listener, Secret, SecretReference};
 use crate::state::State;
+use crate::state::host::HostKey;
 use crate::state::index::{Name, secret_name};
 
 /// What the certificateRefs of a listener lead to, in their order.
@@ -59,6 +61,26 @@ pub(crate) fn certificates<'a>(state: &'a State, owner: &Owner<'_>, listener: &L
         });
     }
     found
+}
+
+/// Names that are looked at of one listener's certificates; what others share beyond them is not told.
+const NAMES_COMPARED: usize = 64;
+
+/// The names of the certificates that a listener shows, none where TLS does not end at it.
+pub(crate) fn names(state: &State, owner: &Owner<'_>, listener: &Listener) -> Vec<HostKey> {
+    if !terminates(listener) {
+        return Vec::new();
+    }
+    let secrets = certificates(state, owner, listener).valid;
+    let names = secrets.into_iter().flat_map(names_of);
+    let names = names.map(|name| HostKey::of(Some(&name)));
+    names.take(NAMES_COMPARED).collect()
+}
+
+/// The DNS names of a certificate that is valid.
+fn names_of(secret: &Secret) -> Vec<String> {
+    let certificate = certificate::of_secret(secret);
+    certificate.map(|certificate| certificate.dns_names).unwrap_or_default()
 }
 
 fn look_up<'a>(

@@ -8,8 +8,8 @@ use crate::state::State;
 use crate::state::host::HostKey;
 use crate::state::index::{Claim, Claims, Takes};
 
-/// The sockets that a Gateway or ListenerSet claims: for each listener that could serve, each of its addresses. A
-/// listener that lacks a certificate claims too: its host names must not fall to a wildcard of someone else.
+/// The sockets that a Gateway or ListenerSet claims: for each listener that could serve and has a place, each of
+/// its addresses. A listener that lacks a certificate claims too: its host names must not fall to a wildcard of someone else.
 pub(crate) fn claims(state: &State, owner: &Owner<'_>) -> Claims {
     let mut claims = Claims::new();
     if owner.fault(state).is_some() {
@@ -17,10 +17,11 @@ pub(crate) fn claims(state: &State, owner: &Owner<'_>) -> Claims {
     }
     let addresses = bind_addresses(owner.gateway);
     let rank = owner.rank();
-    for listener in owner.listeners {
+    let listeners = owner.placed(state);
+    for listener in listeners {
         let shape = shape(listener);
         let Some(protocol) = shape.transport() else { continue };
-        if shape.kinds.is_empty() || !rivals(owner.listeners, listener).is_empty() {
+        if shape.kinds.is_empty() || !rivals(listeners, listener).is_empty() {
             continue;
         }
         let takes = if shape.is_by_name() {

@@ -14,7 +14,8 @@ pub const DRAINED: &str = "Drained";
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// Whether a listener clashes with another one.
 pub const CONFLICTED: &str = "Conflicted";
-/// Whether another TLS listener of the port serves some of the same host names; never False.
+/// Whether another TLS listener of the port serves some of the same host names, or shows a certificate for some of the
+/// same names; never False.
 pub const OVERLAPPING_TLS_CONFIG: &str = "OverlappingTLSConfig";
 /// Whether a part of a route is not implemented; never False.
 pub const PARTIALLY_INVALID: &str = "PartiallyInvalid";

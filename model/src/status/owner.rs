@@ -44,6 +44,14 @@ impl<'a> Owner<'a> {
         }
     }
 
+    /// Those of its listeners that have a place in the list of the Gateway; all of them where nothing of it is accepted
+    /// anyway.
+    pub(crate) fn placed(&self, state: &State) -> &'a [Listener] {
+        let places = self.set.and_then(|_| state.index().places_of(&self.key));
+        let places = places.unwrap_or(self.listeners.len()).min(self.listeners.len());
+        &self.listeners[..places]
+    }
+
     pub(crate) fn rank(&self) -> Rank {
         match self.set {
             None => Rank::of_gateway(self.gateway),

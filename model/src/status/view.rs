@@ -11,11 +11,12 @@ use super::condition::{
     ACCEPTED, CONFLICTED, Derived, Moment, OVERLAPPING_TLS_CONFIG, PROGRAMMED, RESOLVED_REFS, enumerate, merge,
 };
 use super::listener::{SERVED, Shape, rivals, shape};
+use super::overlap::overlapping;
 use super::owner::Owner;
 use crate::node::{BindAddress, SocketKey};
-use crate::resource::{Listener, ListenerStatus};
+use crate::resource::ListenerStatus;
 use crate::state::State;
-use crate::state::index::{Claim, Claims, Conflict, Takes};
+use crate::state::index::{Claim, Conflict, Name};
 
 /// Types that are ours in a listener.
 pub(crate) const OWN: [&str; 5] = [ACCEPTED, PROGRAMMED, RESOLVED_REFS, CONFLICTED, OVERLAPPING_TLS_CONFIG];
@@ -43,26 +44,30 @@ impl<'a> Judged<'a> {
     /// Each listener of `owner`, with what the configuration makes of it.
     pub(crate) fn all(state: &'a State, owner: &Owner<'a>) -> Vec<Judged<'a>> {
         let claims = state.index().claims_of(&owner.key);
-        let listeners = owner.listeners.iter();
-        listeners
-            .map(|listener| Judged::of(state, owner, listener, &claims))
-            .collect()
+        let (placed, beyond) = owner.listeners.split_at(owner.placed(state).len());
+        let placed = placed.iter().map(|listener| {
+            let shape = shape(listener);
+            let own = claims.iter().filter(|(_, claim)| claim.listener == listener.name);
+            let own: Vec<(SocketKey, Claim)> = own.cloned().collect();
+            let conflict = conflict(state, owner, &shape, &own);
+            let accepted = accepted(&shape, conflict.as_ref());
+            Judged::of(state, owner, shape, accepted, conflict, own)
+        });
+        let beyond = beyond.iter().map(|listener| {
+            let accepted = Derived::fails(ACCEPTED, "TooManyListeners", too_many(owner));
+            Judged::of(state, owner, shape(listener), accepted, None, Vec::new())
+        });
+        placed.chain(beyond).collect()
     }
 
-    fn of(state: &'a State, owner: &Owner<'a>, listener: &'a Listener, claims: &Claims) -> Judged<'a> {
-        let shape = shape(listener);
-        let own = claims.iter().filter(|(_, claim)| claim.listener == listener.name);
-        let claims: Vec<(SocketKey, Claim)> = own.cloned().collect();
-        let conflict =
-            conflict_with_unserved(owner, &shape).or_else(|| conflict_on_sockets(state, owner, &shape, &claims));
-        let accepted = match &conflict {
-            Some((reason, message)) => Derived::fails(ACCEPTED, reason, message.clone()),
-            None if shape.carries.is_none() => {
-                let message = format!("protocol {} is not served; {SERVED}", listener.protocol);
-                Derived::fails(ACCEPTED, "UnsupportedProtocol", message)
-            }
-            None => Derived::holds(ACCEPTED, "Accepted", "the listener is valid"),
-        };
+    fn of(
+        state: &'a State,
+        owner: &Owner<'a>,
+        shape: Shape<'a>,
+        accepted: Derived,
+        conflict: Option<(&'static str, String)>,
+        claims: Vec<(SocketKey, Claim)>,
+    ) -> Judged<'a> {
         let (resolved, certified) = resolved(state, owner, &shape);
         Judged {
             conflicted: match conflict {
@@ -90,6 +95,11 @@ impl<'a> Judged<'a> {
             self.accepted.reason
         };
         format!("{:?} ({reason})", self.shape.listener.name)
+    }
+
+    /// What it claims, whether it holds it or not.
+    pub(crate) fn claims(&self) -> &[(SocketKey, Claim)] {
+        &self.claims
     }
 
     /// The sockets that it has, if it holds all that it claims.
@@ -124,7 +134,7 @@ impl<'a> View<'a> {
     pub(crate) fn status(self, state: &State, owner: &Owner<'_>, moment: Moment) -> ListenerStatus {
         let name = &self.judged.shape.listener.name;
         let previous = owner.status_of(name);
-        let overlapping = overlapping(state, &self.judged);
+        let overlapping = overlapping(state, owner, &self.judged);
         let judged = self.judged;
         let conflicted = judged.conflicted.is_true();
         let mut conditions = vec![judged.accepted, self.programmed, judged.resolved, judged.conflicted];
@@ -143,9 +153,38 @@ impl<'a> View<'a> {
     }
 }
 
+fn accepted(shape: &Shape<'_>, conflict: Option<&(&'static str, String)>) -> Derived {
+    match conflict {
+        Some((reason, message)) => Derived::fails(ACCEPTED, reason, message.clone()),
+        None if shape.carries.is_none() => {
+            let message = format!("protocol {} is not served; {SERVED}", shape.listener.protocol);
+            Derived::fails(ACCEPTED, "UnsupportedProtocol", message)
+        }
+        None => Derived::holds(ACCEPTED, "Accepted", "the listener is valid"),
+    }
+}
+
+/// Says nothing of how many there are: the answer must stay true while others come and go.
+fn too_many(owner: &Owner<'_>) -> String {
+    let (gateway, most) = (Name::of(&owner.gateway.metadata), State::MERGED_LISTENERS);
+    format!(
+        "Gateway {gateway} takes {most} listeners, its own first, then those of its ListenerSets by age, and this one comes \
+         after them: remove listeners that are not needed, or attach this ListenerSet to another Gateway"
+    )
+}
+
+fn conflict(
+    state: &State,
+    owner: &Owner<'_>,
+    shape: &Shape<'_>,
+    claims: &[(SocketKey, Claim)],
+) -> Option<(&'static str, String)> {
+    conflict_with_unserved(state, owner, shape).or_else(|| conflict_on_sockets(state, owner, shape, claims))
+}
+
 /// A listener of the same object that is not served and cannot share the port.
-fn conflict_with_unserved(owner: &Owner<'_>, shape: &Shape<'_>) -> Option<(&'static str, String)> {
-    let rivals = rivals(owner.listeners, shape.listener);
+fn conflict_with_unserved(state: &State, owner: &Owner<'_>, shape: &Shape<'_>) -> Option<(&'static str, String)> {
+    let rivals = rivals(owner.placed(state), shape.listener);
     let by_name = |protocol: &str| matches!(protocol, "TLS" | "HTTPS");
     let first = rivals.first()?;
     let reason = if by_name(&first.protocol) && by_name(&shape.listener.protocol) {
@@ -291,29 +330,4 @@ fn resolved(state: &State, owner: &Owner<'_>, shape: &Shape<'_>) -> (Derived, bo
         ),
     };
     (derived, certified)
-}
-
-/// Says which other listeners of the port serve a part of its host names, or all of them.
-fn overlapping(state: &State, judged: &Judged<'_>) -> Option<Derived> {
-    if !judged.accepted.is_true() {
-        return None;
-    }
-    let mut others = BTreeSet::new();
-    for (socket, claim) in &judged.claims {
-        if let Takes::Name(name) = &claim.takes {
-            for other in state.index().overlapping(socket, name) {
-                if let Takes::Name(name) = &other.takes {
-                    others.insert(format!("{:?} of {} ({name})", other.listener, other.rank.owner));
-                }
-            }
-        }
-    }
-    let others: Vec<String> = others.into_iter().collect();
-    (!others.is_empty()).then(|| {
-        let message = format!(
-            "its host names overlap those of listener {}; each name goes to the most specific listener alone",
-            enumerate(&others, ", ")
-        );
-        Derived::holds(OVERLAPPING_TLS_CONFIG, "OverlappingHostnames", message)
-    })
 }

@@ -22,5 +22,7 @@ openssl genrsa -traditional -out rsa.pkcs1.key 2048
 openssl pkcs8 -topk8 -nocrypt -in rsa.pkcs1.key -out rsa.pkcs8.key
 certificate rsa.pkcs1.key rsa.example.com rsa.crt
 openssl ecparam -name prime256v1 -genkey -noout -out other.key
+# Its first name is one that the wildcard of p256.crt covers.
+certificate other.key a.p256.example.com inside.crt
 openssl ecparam -name secp256k1 -genkey -noout -out secp256k1.key
 openssl genrsa -traditional -out short.key 1024

@@ -47,7 +47,8 @@ impl State {
                 self.restate_policies(key, work);
             }
             Kind::Secret | Kind::ConfigMap => {
-                work.restate.extend(self.index.users_of_certificate.of(key).cloned());
+                let users = self.index.users_of_certificate.of(key);
+                depend_on_certificate(users, work);
             }
             Kind::GatewayClass => {
                 let gateways = self.index.gateways_of_class.of(&key.name);
@@ -64,8 +65,8 @@ impl State {
                 }
             }
             Kind::ReferenceGrant => {
-                work.restate
-                    .extend(self.index.strangers_of_namespace.of(&key.namespace).cloned());
+                let strangers = self.index.strangers_of_namespace.of(&key.namespace);
+                depend_on_certificate(strangers, work);
             }
             Kind::BackendTlsPolicy | Kind::ClientTrafficPolicy | Kind::BackendTrafficPolicy => {
                 for policy in before.into_iter().chain(now).filter_map(Object::as_policy) {
@@ -134,5 +135,15 @@ impl State {
                 self.restate_policies(&backend, work);
             }
         }
+    }
+}
+
+/// Objects whose certificates may be others than before, or permitted no longer.
+fn depend_on_certificate<'a>(users: impl Iterator<Item = &'a ObjectKey>, work: &mut Work) {
+    for user in users {
+        if matches!(user.kind, Kind::Gateway | Kind::ListenerSet) {
+            work.recertify.insert(user.clone());
+        }
+        work.restate.insert(user.clone());
     }
 }

@@ -30,7 +30,7 @@ fn restored(state: &State) -> State {
 
 /// Index and status are those that follow from the objects. `settled` is when a command was last not refused: one that is
 /// refused moves time, and nothing that follows from time.
-fn check_derived(state: &State, settled: UnixMillis) {
+pub(super) fn check_derived(state: &State, settled: UnixMillis) {
     let mut scratch = state.clone();
     scratch.time = settled;
     scratch.rebuild_index();

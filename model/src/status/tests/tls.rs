@@ -175,42 +175,6 @@ fn a_certificate_comes_goes_and_is_mended() {
 }
 
 #[test]
-fn overlapping_host_names_are_said_of_both() {
-    let mut world = World::new();
-    let listeners = json!([
-        tls("exact", 443, "foo.example.com"),
-        tls("wild", 443, "*.example.com"),
-        tls("other", 443, "foo.example.org"),
-        tls("elsewhere", 444, "foo.example.com"),
-    ]);
-    world.create(gateway("g", listeners));
-    let overlapping = |world: &World, name: &str| {
-        let conditions = world.listener("g", name).conditions;
-        let mut found = conditions
-            .into_iter()
-            .filter(|found| found.condition_type == "OverlappingTLSConfig");
-        found.next().map(|found| (found.reason, found.message))
-    };
-    let (reason, message) = overlapping(&world, "exact").expect("set");
-    assert_eq!(reason, "OverlappingHostnames");
-    assert!(
-        message.contains("\"wild\"") && message.contains("*.example.com"),
-        "{message}"
-    );
-    assert!(overlapping(&world, "wild").is_some());
-    assert_eq!(overlapping(&world, "other"), None);
-    assert_eq!(overlapping(&world, "elsewhere"), None);
-    world.replace(gateway(
-        "g",
-        json!([tls("exact", 443, "foo.example.com"), tls("all", 443, "")]),
-    ));
-    assert!(overlapping(&world, "exact").is_some());
-    assert!(overlapping(&world, "all").is_some());
-    world.replace(gateway("g", json!([tls("exact", 443, "foo.example.com")])));
-    assert_eq!(overlapping(&world, "exact"), None);
-}
-
-#[test]
 fn host_names_decide_on_attachment() {
     for (served, asked, reason) in [
         ("a.test", &["a.test"][..], "Accepted=True/Accepted"),

@@ -5,7 +5,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
 use super::objects::namespace_name;
-use crate::fixture::secret;
+use crate::fixture::{inner_secret, secret};
 
 pub(super) fn grants() -> impl Strategy<Value = Value> {
     let from = select(vec!["TCPRoute", "UDPRoute", "TLSRoute", "Gateway", "ListenerSet"]);
@@ -35,13 +35,13 @@ pub(super) fn grants() -> impl Strategy<Value = Value> {
 
 /// Secrets and ConfigMaps, good and bad.
 pub(super) fn secrets() -> impl Strategy<Value = Value> {
-    let whole = any::<bool>();
+    let whole = prop::option::of(select(vec![secret as fn(&str) -> Value, inner_secret]));
     (namespace_name(), select(vec!["k1", "k2"]), any::<bool>(), whole).prop_map(|(namespace, name, map, whole)| {
         let mut json = match (map, whole) {
-            (false, true) => secret(name),
-            (false, false) => json!({"kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name}}),
-            (true, true) => crate::fixture::authorities(name),
-            (true, false) => json!({"kind": "ConfigMap", "metadata": {"name": name}, "data": {"ca.crt": "none"}}),
+            (false, Some(secret)) => secret(name),
+            (false, None) => json!({"kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name}}),
+            (true, Some(_)) => crate::fixture::authorities(name),
+            (true, None) => json!({"kind": "ConfigMap", "metadata": {"name": name}, "data": {"ca.crt": "none"}}),
         };
         json["metadata"]["namespace"] = json!(namespace);
         json
