@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::{binary, program};
 
 /// The prefix of every box's address: for documentation (RFC 5737), and in no one's way inside a namespace.
@@ -57,6 +58,12 @@ impl Boxes {
     pub fn address(number: u8) -> Ipv4Addr {
         let [a, b, c] = NETWORK;
         Ipv4Addr::new(a, b, c, number)
+    }
+
+    /// What stands before a program and its arguments to run it in a box.
+    pub fn inside(&self, number: u8) -> Vec<String> {
+        let name = self.name(number);
+        ["ip", "netns", "exec", &name].map(str::to_owned).to_vec()
     }
 
     /// What a box has of its own of the file system, in the stead of `/etc/guideway` and `/var/lib/guideway`.
@@ -117,6 +124,11 @@ impl Boxes {
 impl Drop for Boxes {
     fn drop(&mut self) {
         for name in (1..=self.count).map(|number| self.name(number)).chain([self.switch()]) {
+            // What lines of shell have started may outlive them, and would keep the namespace.
+            let left = program::run(program::command("ip").args(["netns", "pids", &name])).unwrap_or_default();
+            for pid in left.lines().filter_map(|line| line.trim().parse().ok()) {
+                process::signal(pid, Signal::KILL);
+            }
             // One that was not made is not there to be removed.
             drop(program::run(program::command("ip").args(["netns", "del", &name])));
         }

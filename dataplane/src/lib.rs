@@ -17,6 +17,7 @@ pub mod core;
 mod descriptors;
 mod driver;
 mod epoll;
+pub mod host;
 mod inspect;
 mod lane;
 pub mod metrics;

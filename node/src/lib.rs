@@ -9,6 +9,7 @@ pub mod config;
 pub mod node;
 
 mod binds;
+mod check_host;
 pub mod client;
 mod clock;
 mod cluster;
@@ -17,6 +18,7 @@ mod deeds;
 mod demo;
 mod drains;
 mod egress;
+mod egress_policy;
 mod exporter;
 mod facts;
 mod guardian;
