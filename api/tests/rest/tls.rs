@@ -253,6 +253,34 @@ async fn another_page_does_not_use_the_certificate_of_a_browser() {
 }
 
 #[tokio::test]
+async fn a_watch_ends_with_the_certificate_by_which_it_began() {
+    let authority = authority();
+    let server = serve(tls(&authority), Limits::default()).await;
+    // On a machine that takes longer than that to begin, the next certificate gets more time.
+    for seconds in [2, 10, 20] {
+        let soon = Validity::starting(now(), Duration::from_secs(seconds));
+        let issued = Some((&authority, "jane", &["system:masters"][..], soon));
+        let path = "/api/v1/namespaces/default/services?watch=true";
+        let request = Request::get(path).header("host", "one").body(Full::default());
+        let jane = client(&authority, issued, &TLS13);
+        match ask(server.address, jane, request.expect("a request")).await {
+            Ok((head, text)) if head.status == 200 => {
+                let last: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+                assert_eq!(
+                    (&last["type"], &last["object"]["code"]),
+                    (&json!("ERROR"), &json!(401)),
+                    "{text}"
+                );
+                return;
+            }
+            Ok((head, text)) => assert_eq!(head.status, 401, "{text}"),
+            Err(_too_late_to_shake_hands) => {}
+        }
+    }
+    panic!("no watch began within 20 seconds");
+}
+
+#[tokio::test]
 async fn who_never_shakes_hands_is_cut_off() {
     let limits = Limits {
         handshake_timeout: Duration::from_millis(50),
