@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 # Programs of these packages run as a test's own processes; a service that a package brings is neither started nor used.
 packages=(bind9 bind9-dnsutils curl iproute2 mosquitto mosquitto-clients netcat-openbsd nftables openssl postgresql
-  python3 python3-venv redis-server tcpdump)
+  python3 python3-venv redis-server systemd tcpdump)
 
 # What each test says it needs, beside root and kubectl. NEED: the programs that a test has in mind whose first lines say "Needs NEED".
 declare -A programs=(
@@ -17,6 +17,7 @@ declare -A programs=(
   [Python]=python3
   [PostgreSQL]='postgres pgbench psql'
   [Redis]='redis-server redis-cli'
+  [systemd]=systemd-analyze
   [tools]='curl ip nc nft openssl ss tcpdump'
 )
 

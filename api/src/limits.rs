@@ -43,6 +43,10 @@ pub struct Limits {
     pub failed_sign_ins: u32,
     /// Time after which one failed sign-in is forgotten.
     pub failed_sign_in_memory: Duration,
+    /// Life of a dashboard's cookie; while it is in use a newer one follows it.
+    pub cookie_life: Duration,
+    /// Time after which the token must be shown again, however much its cookies are in use.
+    pub cookie_longest: Duration,
     /// Time that open connections get to finish at shutdown; then they are closed.
     pub shutdown_grace: Duration,
 }
@@ -69,6 +73,8 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             failed_sign_ins: 20,
             failed_sign_in_memory: Duration::from_secs(3),
+            cookie_life: Duration::from_secs(15 * 60),
+            cookie_longest: Duration::from_secs(12 * 3600),
             shutdown_grace: Duration::from_secs(3),
         }
     }

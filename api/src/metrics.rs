@@ -6,9 +6,11 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 const REQUESTS: &str = "guideway_api_requests_total";
 const DURATION: &str = "guideway_api_request_duration_seconds";
+const WATCHES_REVOKED: &str = "guideway_api_watches_revoked_total";
 const WATCHES: &str = "guideway_api_watches_active";
 const REFUSED: &str = "guideway_api_requests_refused_total";
 const REHEARSALS: &str = "guideway_api_rehearsals_waiting";
+const SIGN_INS: &str = "guideway_api_sign_ins_total";
 const SIGN_INS_FAILED: &str = "guideway_api_sign_ins_failed_total";
 const HANDSHAKES_FAILED: &str = "guideway_api_handshakes_failed_total";
 const AUDIT_LINES: &str = "guideway_api_audit_lines_total";
@@ -51,6 +53,8 @@ pub(crate) enum SignInFault {
     Certificate,
     /// Someone who may not act as someone else.
     Impersonation,
+    /// What a browser adds by itself was used by another page, or used alone for a change.
+    CrossSite,
     /// Too many failures from the address.
     Limited,
 }
@@ -76,6 +80,11 @@ pub fn describe() {
         Unit::Seconds,
         "Time from a request's head to the head of its answer, watches left out, by verb and resource"
     );
+    describe_counter!(
+        WATCHES_REVOKED,
+        Unit::Count,
+        "Watches that were ended because their caller lost the right, or their sign-in ended"
+    );
     describe_gauge!(WATCHES, Unit::Count, "Open watches, by resource");
     describe_counter!(
         REFUSED,
@@ -87,11 +96,12 @@ pub fn describe() {
         Unit::Count,
         "Dry runs that wait for the one that is being tried"
     );
+    describe_counter!(SIGN_INS, Unit::Count, "Sign-ins of dashboards, by which a cookie began");
     describe_counter!(
         SIGN_INS_FAILED,
         Unit::Count,
         "Requests that nobody could be signed in for, by reason (nothing, malformed, unknown, expired, certificate, \
-         impersonation, limited)"
+         impersonation, cross-site, limited)"
     );
     describe_counter!(
         HANDSHAKES_FAILED,
@@ -130,6 +140,11 @@ pub(crate) fn refused(bound: Bound) {
     counter!(REFUSED, "limit" => limit).increment(1);
 }
 
+/// A dashboard signed in.
+pub(crate) fn signed_in() {
+    counter!(SIGN_INS).increment(1);
+}
+
 /// Nobody could be signed in.
 pub(crate) fn sign_in_failed(fault: SignInFault) {
     let reason = match fault {
@@ -139,6 +154,7 @@ pub(crate) fn sign_in_failed(fault: SignInFault) {
         SignInFault::Expired => "expired",
         SignInFault::Certificate => "certificate",
         SignInFault::Impersonation => "impersonation",
+        SignInFault::CrossSite => "cross-site",
         SignInFault::Limited => "limited",
     };
     counter!(SIGN_INS_FAILED, "reason" => reason).increment(1);
@@ -161,6 +177,11 @@ pub(crate) fn audit_lost(loss: AuditLoss) {
         AuditLoss::Write => "write",
     };
     counter!(AUDIT_LOST, "reason" => reason).increment(1);
+}
+
+/// A watch was ended for want of the right.
+pub(crate) fn watch_revoked() {
+    counter!(WATCHES_REVOKED).increment(1);
 }
 
 /// Counts a watch from now until it is dropped.

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
+use guideway_model::NodeId;
 use guideway_model::meta::{ObjectMeta, Timestamp, Uid};
 use guideway_model::node::NodeView;
 use serde_json::{Map, Value, json};
@@ -37,10 +38,15 @@ pub(crate) async fn list(server: &Server, target: &Target, parameters: &Paramete
     Ok(answer::json(StatusCode::OK, &list))
 }
 
+/// Identity of the `Node` of a member: its number is never given twice.
+pub(crate) fn uid(id: NodeId) -> Uid {
+    Uid(format!("node-{id}"))
+}
+
 fn metadata(node: &NodeView) -> ObjectMeta {
     ObjectMeta {
         name: node.record.facts.name.clone(),
-        uid: Uid(format!("node-{}", node.id)),
+        uid: uid(node.id),
         creation_timestamp: Some(Timestamp::from(node.record.joined)),
         ..ObjectMeta::default()
     }
@@ -80,6 +86,7 @@ fn status(node: &NodeView) -> Value {
         if let Some(prepared) = figures.prepared_generation {
             set("preparedGeneration", Value::from(prepared));
         }
+        set("sourceAddresses", json!(figures.source_addresses));
         if let Some(driver) = &figures.driver {
             set("driver", json!({ "name": driver.name, "reason": driver.reason }));
         }

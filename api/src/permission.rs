@@ -1,5 +1,7 @@
 //! Whether a caller may do what a request asks for; the answer of one who may not.
 
+mod right;
+
 use guideway_model::authority::{self, Attributes, GrantRefusal, ResourceAttributes, authorize};
 use guideway_model::{Kind, Object, State};
 
@@ -10,19 +12,30 @@ use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
 
+pub(crate) use right::Right;
+
 /// Checks a request on a resource, before anything is looked up: a refusal says nothing of what is there.
 pub(crate) fn check(server: &Server, target: &Target, verb: Verb, parameters: &Parameters) -> Result<(), Status> {
-    let name = match &target.name {
-        Some(name) => name.as_str(),
+    check_verb(server, target, verb.as_str(), asked_name(target, verb, parameters))
+}
+
+/// The name of the one object that is asked for; empty for a collection.
+fn asked_name<'a>(target: &'a Target, verb: Verb, parameters: &'a Parameters) -> &'a str {
+    match &target.name {
+        Some(name) => name,
         None if verb == Verb::Create => "",
         None => named_by_selector(parameters),
-    };
-    check_verb(server, target, verb.as_str(), name)
+    }
 }
 
 /// Checks one verb on the target's resource, in its namespace.
 pub(crate) fn check_verb(server: &Server, target: &Target, verb: &str, name: &str) -> Result<(), Status> {
     let state = server.cluster.watch().borrow().state.clone();
+    check_in(&state, target, verb, name)
+}
+
+/// [`check_verb`] by the roles and bindings of this state.
+fn check_in(state: &State, target: &Target, verb: &str, name: &str) -> Result<(), Status> {
     let namespace = match target.resource.source {
         // A namespace is a place to those who may look into it.
         Source::Stored(Kind::Namespace) => name,
@@ -36,7 +49,7 @@ pub(crate) fn check_verb(server: &Server, target: &Target, verb: &str, name: &st
         name,
     };
     let attributes = Attributes::resource(verb, on);
-    if authorize(&state, &target.caller.user, &attributes).allowed {
+    if authorize(state, &target.caller.user, &attributes).allowed {
         return Ok(());
     }
     Err(refusal(&target.resource, name, &target.caller, &attributes))

@@ -7,12 +7,14 @@ use guideway_model::state::Applied;
 use guideway_model::{Command, Outcome};
 use tokio::sync::watch;
 
+mod deeds;
 mod sessions;
 
+pub use deeds::{Deeds, FoundDeeds};
 pub use sessions::{ClosedSessions, FoundEvents, FoundSessions, NodeSilent, SessionImpact, Sessions, TriedChange};
 
 /// The cluster as one node sees it.
-pub trait Cluster: Sessions {
+pub trait Cluster: Sessions + Deeds {
     /// The newest applied state of this node. Watches and local reads (`resourceVersion=0`) are served from it.
     fn watch(&self) -> watch::Receiver<Applied>;
 

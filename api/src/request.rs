@@ -13,6 +13,7 @@ use crate::body::Payload;
 use crate::caller::Caller;
 use crate::delete::{self, DeleteOptions};
 use crate::metrics;
+use crate::permission::Right;
 use crate::query::Parameters;
 use crate::resource::{Source, Verb};
 use crate::serve::ShutdownSignal;
@@ -117,7 +118,8 @@ async fn handle(server: &Server, plan: Plan, request: Request) -> Result<Respons
     };
     if verb == Verb::Watch {
         let shutdown = request.extensions().get::<ShutdownSignal>().cloned();
-        return watch::watch(server, &target, kind, parameters.watch()?, shutdown).await;
+        let right = Right::new(server, &target, verb, &parameters);
+        return watch::watch(server, &target, kind, (parameters.watch()?, right), shutdown).await;
     }
     let permit = server.admit_request()?;
     let (head, body) = request.into_parts();

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
+use guideway_identity::CookieKey;
 use serde_json::Value;
 
 use crate::audit::AuditLog;
@@ -18,7 +19,7 @@ use crate::ports::{Cluster, ReadinessCheck};
 use crate::query::Parameters;
 use crate::server::Server;
 use crate::status::Status;
-use crate::{answer, discovery, doorman, health, metrics, openapi, request};
+use crate::{answer, dashboard, discovery, doorman, health, metrics, openapi, request};
 
 /// What the composition root decides about the API.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Options {
     pub limits: Limits,
     /// Where writes, closes, drains, failed sign-ins and refusals are written down.
     pub audit: AuditLog,
+    /// What the dashboard's cookies are signed with: the same on every node.
+    pub cookie_key: CookieKey,
     /// Text of `/metrics`, in the exposition format of Prometheus.
     pub metrics: MetricsText,
 }
@@ -56,6 +59,12 @@ pub fn router(cluster: Arc<dyn Cluster>, options: Options) -> Router {
         .route("/healthz", get(alive))
         .route("/livez", get(alive))
         .route("/readyz", get(ready))
+        .route(
+            dashboard::PATH,
+            get(dashboard::show)
+                .post(dashboard::sign_in)
+                .delete(dashboard::sign_out),
+        )
         .route("/metrics", get(metrics_text))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
@@ -165,5 +174,9 @@ async fn no_such_path(uri: Uri) -> Status {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Status {
-    Status::method_not_allowed(method.as_str(), uri.path(), &["GET"])
+    let allowed: &[&str] = match uri.path() {
+        dashboard::PATH => &["GET", "POST", "DELETE"],
+        _ => &["GET"],
+    };
+    Status::method_not_allowed(method.as_str(), uri.path(), allowed)
 }

@@ -141,7 +141,12 @@ async fn connection(stream: TcpStream, address: SocketAddr, shared: Shared) {
     let _count = ConnectionCount::start();
     // Answers are small and wanted at once; a failure only delays them.
     let _delayed = stream.set_nodelay(true).is_err();
-    let peer = |certificate| Peer { address, certificate };
+    let tls = matches!(shared.transport, Transport::Tls(_));
+    let peer = |certificate| Peer {
+        address,
+        tls,
+        certificate,
+    };
     match shared.transport.clone() {
         Transport::Plain => requests(stream, peer(None), shared).await,
         Transport::Tls(tls) => {

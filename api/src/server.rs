@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use guideway_identity::CookieKey;
 use guideway_model::State;
 use guideway_model::object::ObjectKey;
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -13,7 +14,7 @@ use crate::metrics;
 use crate::ports::Cluster;
 use crate::query::Freshness;
 use crate::router::{MetricsText, Options};
-use crate::sign_in_limit::SignInLimit;
+use crate::sign_in::SignInLimit;
 use crate::status::Status;
 
 /// Locks that spread the objects being patched; two objects may share one, which costs only time.
@@ -35,6 +36,8 @@ pub(crate) struct Server {
     pub(crate) audit: AuditLog,
     /// Failed sign-ins.
     pub(crate) sign_ins: SignInLimit,
+    /// What the dashboard's cookies are signed with.
+    pub(crate) cookie_key: CookieKey,
     /// Text of `/metrics`.
     pub(crate) metrics: MetricsText,
     requests: Arc<Semaphore>,
@@ -56,6 +59,7 @@ impl Server {
             rehearsals: Semaphore::new(REHEARSALS),
             audit: options.audit,
             sign_ins: SignInLimit::new(options.limits.failed_sign_ins, options.limits.failed_sign_in_memory),
+            cookie_key: options.cookie_key,
             metrics: options.metrics,
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
             limits: options.limits,

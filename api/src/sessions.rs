@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::answer;
 use crate::blocking::blocking;
+use crate::deeds::Closing;
 use crate::delete::DeleteOptions;
 use crate::list::list_metadata;
 use crate::ports::FoundSessions;
@@ -32,6 +33,9 @@ pub(crate) use watch::watch;
 /// Sessions that one `deletecollection` closes at most; the answer says when there are more.
 const CLOSED_AT_ONCE: usize = 1_000_000;
 
+/// What it means for a list that a node did not answer.
+const MISSING: &str = "their sessions are missing";
+
 /// Answers `GET` on one session.
 pub(crate) async fn get(server: &Server, target: &Target) -> Result<Response<Body>, Status> {
     let state = server.state(Freshness::Local).await?;
@@ -46,7 +50,7 @@ pub(crate) async fn list(server: &Server, target: &Target, parameters: &Paramete
     let state = server.state(Freshness::Local).await?;
     let wanted = Wanted::read(parameters, target, server.limits.list_page)?.for_watch();
     let FoundSessions { page, silent } = wanted.page(&*server.cluster, &state).await;
-    let silent = not_answered(&state, &silent);
+    let silent = not_answered(&state, &silent, MISSING);
     let version = wanted.version(&page);
     let token = wanted.token_after(&page);
     let target = target.clone();
@@ -69,7 +73,7 @@ pub(crate) async fn list(server: &Server, target: &Target, parameters: &Paramete
 /// Answers `DELETE` on one session: closes it.
 pub(crate) async fn delete(server: &Server, target: &Target, options: DeleteOptions) -> Result<Response<Body>, Status> {
     let state = server.state(Freshness::Local).await?;
-    let (id, _) = find(server, &state, target, Look::Glance).await?;
+    let (id, found) = find(server, &state, target, Look::Glance).await?;
     options.check_computed(target, &encode::uid(id))?;
     if options.dry_run {
         target.caller.set_audited();
@@ -77,6 +81,11 @@ pub(crate) async fn delete(server: &Server, target: &Target, options: DeleteOpti
         let closed = server.cluster.close_sessions(vec![id]).await;
         if let Some(node) = closed.silent.first() {
             return Err(silent(&state, *node));
+        }
+        if closed.closed > 0 {
+            let mut closing = Closing::default();
+            closing.add(id, &found.row);
+            closing.note(server, &state, &target.caller);
         }
     }
     let details = json!({
@@ -98,10 +107,14 @@ pub(crate) async fn delete_collection(
     let state = server.state(Freshness::Local).await?;
     let mut wanted = Wanted::read(parameters, target, server.limits.list_page)?;
     let mut ids: Vec<SessionId> = Vec::new();
+    let mut closing = Closing::default();
     let mut silent_nodes = BTreeSet::new();
     let more = loop {
         let FoundSessions { page, silent } = wanted.page(&*server.cluster, &state).await;
-        ids.extend(page.sessions.iter().map(|session| session.id));
+        for session in &page.sessions {
+            ids.push(session.id);
+            closing.add(session.id, &session.row);
+        }
         silent_nodes.extend(silent);
         if ids.len() >= CLOSED_AT_ONCE {
             break page.next.is_some();
@@ -120,6 +133,9 @@ pub(crate) async fn delete_collection(
     } else {
         let closed = server.cluster.close_sessions(ids).await;
         silent_nodes.extend(closed.silent);
+        if closed.closed > 0 {
+            closing.note(server, &state, &target.caller);
+        }
         format!(
             "{} on {} closed",
             count(closed.closed, "session"),
@@ -136,7 +152,8 @@ pub(crate) async fn delete_collection(
             "there are more than {CLOSED_AT_ONCE} such sessions; delete again for those that are left"
         ));
     }
-    warnings.extend(not_answered(&state, &silent_nodes.into_iter().collect::<Vec<_>>()));
+    let silent_nodes: Vec<NodeId> = silent_nodes.into_iter().collect();
+    warnings.extend(not_answered(&state, &silent_nodes, MISSING));
     let details = json!({ "group": target.resource.group, "kind": target.resource.plural });
     let mut response = answer::json(StatusCode::OK, &success(details, &message));
     answer::warn(&mut response, &warnings);
@@ -168,10 +185,10 @@ fn silent(state: &State, node: NodeId) -> Status {
     ))
 }
 
-/// What a list says of nodes whose sessions are missing in it.
-fn not_answered(state: &State, nodes: &[NodeId]) -> Option<String> {
+/// What a list says of nodes that did not answer.
+pub(crate) fn not_answered(state: &State, nodes: &[NodeId], consequence: &str) -> Option<String> {
     let names: Vec<String> = nodes.iter().map(|node| node_name(state, *node)).collect();
-    (!names.is_empty()).then(|| format!("no answer from {}: their sessions are missing", names.join(", ")))
+    (!names.is_empty()).then(|| format!("no answer from {}: {consequence}", names.join(", ")))
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -1,13 +1,15 @@
-//! Finds out who sent a request: by the certificate of the connection, or by a bearer token.
+//! Finds out who sent a request: by the certificate of the connection, a bearer token, or the cookie of the dashboard.
+
+pub(crate) mod cookie;
+mod credential;
+mod impersonation;
+mod limit;
+pub(crate) mod origin;
 
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
-use guideway_identity::{ApiToken, Digest, UserIdentity};
-use guideway_model::authority::{Attributes, ResourceAttributes, User, authorize};
-use guideway_model::object::ObjectKey;
-use guideway_model::{Kind, Object, State};
+use axum::http::{HeaderMap, Method, Uri};
+use guideway_model::State;
 
 use crate::attribution::now;
 use crate::caller::{Caller, Peer};
@@ -15,10 +17,13 @@ use crate::metrics::{self, SignInFault};
 use crate::server::Server;
 use crate::status::Status;
 
-const IMPERSONATE_USER: &str = "impersonate-user";
-const IMPERSONATE_GROUP: &str = "impersonate-group";
+use cookie::Cookie;
+pub(crate) use credential::{Credential, record};
+pub(crate) use limit::SignInLimit;
+use origin::{Origin, PAGE};
 
 /// Why nobody was signed in.
+#[derive(Debug)]
 pub(crate) struct Refused {
     /// Class, for the metric.
     pub(crate) fault: SignInFault,
@@ -28,143 +33,116 @@ pub(crate) struct Refused {
     pub(crate) status: Status,
 }
 
-/// Who sends a request with these headers through a connection of this peer.
+/// Who sends a request with this head through a connection of this peer.
 ///
-/// A certificate goes before a token, as in Kubernetes: who has proved to hold a key needs nothing more.
-pub(crate) fn sign_in(server: &Server, peer: Option<&Peer>, headers: &HeaderMap) -> Result<Caller, Refused> {
-    let address = peer.map(|peer| peer.address);
-    let applied = server.cluster.watch();
-    let state = applied.borrow().state.clone();
-    let caller = match peer.and_then(|peer| peer.certificate.as_ref()) {
-        Some(certificate) => Caller::new(by_certificate(certificate)?, address),
-        None => {
-            server.sign_ins.check(address.map(|address| address.ip()))?;
-            let signed_in = by_token(&state, headers);
-            if signed_in.is_err() {
-                server.sign_ins.failed(address.map(|address| address.ip()));
-            }
-            let (user, token) = signed_in?;
-            let mut caller = Caller::new(user, address);
-            caller.token = Some(token);
-            caller
-        }
+/// A certificate goes before a token, as in Kubernetes: who has proved to hold a key needs nothing more. A token goes
+/// before a cookie: it is shown on purpose.
+pub(crate) fn sign_in(
+    server: &Server,
+    peer: Option<&Peer>,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+) -> Result<Caller, Refused> {
+    let state = server.cluster.watch().borrow().state.clone();
+    let credential = match peer.and_then(|peer| peer.certificate.clone()) {
+        Some(certificate) => Credential::Certificate(certificate),
+        None => by_token_or_cookie(server, peer, &state, headers)?,
     };
-    impersonate(&state, caller, headers)
+    check_origin(&credential, method, Origin::of(uri, headers), headers)?;
+    let user = credential.user(&state, now())?;
+    let other = impersonation::wanted(&state, &user, headers)?;
+    Ok(Caller::signed_in(user, other, credential, peer))
 }
 
-/// A connection may outlive the certificate that it was made with.
-fn by_certificate(certificate: &UserIdentity) -> Result<User, Refused> {
-    let seconds = i64::try_from(certificate.not_after.as_secs()).unwrap_or(i64::MAX);
-    if now().unix_seconds > seconds {
-        return Err(unauthorized(
-            SignInFault::Certificate,
-            format!(
-                "the certificate of {:?} has expired on an open connection",
-                certificate.user
-            ),
-        ));
-    }
-    Ok(User::authenticated(&certificate.user, certificate.groups.clone()))
+/// Who shows a token, whatever else there is: only that starts a cookie.
+pub(crate) fn by_token(server: &Server, peer: Option<&Peer>, headers: &HeaderMap) -> Result<Caller, Refused> {
+    let state = server.cluster.watch().borrow().state.clone();
+    let credential = limited(server, peer, || match credential::bearer(&state, headers) {
+        Some(shown) => confirmed(&state, shown?),
+        None => Err(nothing()),
+    })?;
+    let user = credential.user(&state, now())?;
+    Ok(Caller::signed_in(user, None, credential, peer))
 }
 
-fn by_token(state: &State, headers: &HeaderMap) -> Result<(User, String), Refused> {
-    let Some(value) = headers.get(AUTHORIZATION) else {
-        return Err(unauthorized(
-            SignInFault::Nothing,
-            "no certificate and no token".to_owned(),
-        ));
+/// Whether a caller would still be signed in, now and in this state: for what goes on after its request was judged.
+pub(crate) fn confirm(state: &State, caller: &Caller) -> Result<(), Refused> {
+    let Some(credential) = &caller.credential else {
+        return Err(nothing());
     };
-    let text = value.to_str().unwrap_or_default();
-    let bearer = text
-        .split_once(' ')
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let token = bearer.and_then(|(_, token)| ApiToken::parse(token.trim()).ok());
-    let Some(token) = token else {
-        return Err(unauthorized(
-            SignInFault::Malformed,
-            "the Authorization header holds no API token".to_owned(),
-        ));
-    };
-    let key = ObjectKey {
-        kind: Kind::ApiToken,
-        namespace: String::new(),
-        name: token.id().to_owned(),
-    };
-    let unknown = |why: &str| unauthorized(SignInFault::Unknown, format!("token {}: {why}", token.id()));
-    let Some(Object::ApiToken(record)) = state.get(&key) else {
-        return Err(unknown("there is none of this id"));
-    };
-    let stored: Result<Digest, _> = record.spec.secret_hash.parse();
-    if !stored.is_ok_and(|stored| stored.matches(&token.digest())) {
-        return Err(unknown("the secret is wrong"));
-    }
-    let end = record.spec.expiration_timestamp;
-    if now() >= end {
-        return Err(unauthorized(
-            SignInFault::Expired,
-            format!("token {} of {:?} expired at {end}", token.id(), record.spec.user),
-        ));
-    }
-    let user = User::authenticated(&record.spec.user, record.spec.groups.clone());
-    Ok((user, token.id().to_owned()))
-}
-
-/// Acts as someone else, for those who may: `kubectl --as`.
-fn impersonate(state: &State, caller: Caller, headers: &HeaderMap) -> Result<Caller, Refused> {
-    let text = |name: &str| -> Vec<String> {
-        let values = headers.get_all(name).iter();
-        values
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-            .collect()
-    };
-    let groups = text(IMPERSONATE_GROUP);
-    let Some(name) = text(IMPERSONATE_USER)
-        .into_iter()
-        .next()
-        .filter(|name| !name.is_empty())
-    else {
-        let others = headers.keys().any(|name| name.as_str().starts_with("impersonate-"));
-        return if others {
-            Err(forbidden(Status::bad_request(
-                "Impersonate-User must be there when another Impersonate header is",
-            )))
-        } else {
-            Ok(caller)
-        };
-    };
-    for (resource, value) in std::iter::once(("users", &name)).chain(groups.iter().map(|group| ("groups", group))) {
-        let on = ResourceAttributes {
-            resource,
-            name: value,
-            ..ResourceAttributes::default()
-        };
-        if !authorize(state, &caller.user, &Attributes::resource("impersonate", on)).allowed {
-            return Err(forbidden(Status::forbidden(format!(
-                "{resource} {value:?} is forbidden: user {:?} may not impersonate {resource}",
-                caller.user.name
-            ))));
-        }
-    }
-    let mut acting = Caller::new(User::authenticated(name, groups), caller.source);
-    acting.impersonator = Some(caller.user.name);
-    acting.token = caller.token;
-    Ok(acting)
-}
-
-fn unauthorized(fault: SignInFault, why: String) -> Refused {
-    Refused {
-        fault,
-        why,
-        status: Status::unauthorized(),
+    let user = credential.user(state, now())?;
+    match caller.impersonator {
+        Some(_) => impersonation::check(state, &user, &caller.user),
+        None => Ok(()),
     }
 }
 
-fn forbidden(status: Status) -> Refused {
-    Refused {
-        fault: SignInFault::Impersonation,
-        why: status.message().to_owned(),
-        status,
+fn by_token_or_cookie(
+    server: &Server,
+    peer: Option<&Peer>,
+    state: &State,
+    headers: &HeaderMap,
+) -> Result<Credential, Refused> {
+    if let Some(shown) = credential::bearer(state, headers) {
+        return limited(server, peer, || confirmed(state, shown?));
     }
+    let sent = cookie::sent(headers, peer.is_some_and(|peer| peer.tls));
+    let Some((value, secure)) = sent else {
+        return limited(server, peer, || Err(nothing()));
+    };
+    match Cookie::verify(&server.cookie_key, value) {
+        // Like a certificate it cannot be guessed, so failures of others at the same address do not count.
+        Some(cookie) => Ok(Credential::Cookie { cookie, secure }),
+        None => limited(server, peer, || {
+            Err(Refused::unauthorized(
+                SignInFault::Unknown,
+                "no member of this cluster has signed the cookie".to_owned(),
+            ))
+        }),
+    }
+}
+
+fn confirmed(state: &State, credential: Credential) -> Result<Credential, Refused> {
+    credential.user(state, now())?;
+    Ok(credential)
+}
+
+/// Counts a failure for the address, and does not even try when there were too many.
+fn limited<T>(
+    server: &Server,
+    peer: Option<&Peer>,
+    sign_in: impl FnOnce() -> Result<T, Refused>,
+) -> Result<T, Refused> {
+    let address = peer.map(|peer| peer.address.ip());
+    server.sign_ins.check(address)?;
+    let result = sign_in();
+    if result.is_err() {
+        server.sign_ins.failed(address);
+    }
+    result
+}
+
+/// What a browser adds by itself opens nothing to other pages than ours, and a cookie alone changes nothing.
+fn check_origin(credential: &Credential, method: &Method, origin: Origin, headers: &HeaderMap) -> Result<(), Refused> {
+    if !credential.is_ambient() {
+        return Ok(());
+    }
+    if origin == Origin::Foreign {
+        return Err(Refused::foreign());
+    }
+    let by_cookie = matches!(credential, Credential::Cookie { .. });
+    if !by_cookie || method.is_safe() || (origin == Origin::Own && origin::is_from_page(headers)) {
+        return Ok(());
+    }
+    Err(Refused::cross_site(format!(
+        "a cookie alone changes nothing: send the header {PAGE}, from a page of this node; a program signs in with a token"
+    )))
+}
+
+fn nothing() -> Refused {
+    Refused::unauthorized(
+        SignInFault::Nothing,
+        "no certificate, no token and no cookie".to_owned(),
+    )
 }
 
 /// The address whose failures are counted together: IPv6 clients have a whole /64 to themselves.
@@ -179,6 +157,38 @@ pub(crate) fn counted_address(address: IpAddr) -> IpAddr {
 }
 
 impl Refused {
+    /// Nobody is known.
+    pub(crate) fn unauthorized(fault: SignInFault, why: String) -> Refused {
+        Refused {
+            fault,
+            why,
+            status: Status::unauthorized(),
+        }
+    }
+
+    /// Someone may not act as someone else.
+    pub(crate) fn forbidden(status: Status) -> Refused {
+        Refused {
+            fault: SignInFault::Impersonation,
+            why: status.message().to_owned(),
+            status,
+        }
+    }
+
+    /// A page of someone else's has a browser ask.
+    pub(crate) fn foreign() -> Refused {
+        Refused::cross_site("a page of another origin asks; only pages of this node may".to_owned())
+    }
+
+    /// A browser's own credentials do not open this.
+    fn cross_site(why: String) -> Refused {
+        Refused {
+            fault: SignInFault::CrossSite,
+            status: Status::forbidden(format!("forbidden: {why}")),
+            why,
+        }
+    }
+
     /// Too many failures from this address.
     pub(crate) fn limited(status: Status) -> Refused {
         metrics::refused(metrics::Bound::SignIns);

@@ -1,7 +1,7 @@
 //! Watches: a stream of JSON lines, one event each.
 //!
 //! Nothing is spawned: a watch lives in its response body and is driven by the connection. It ends when its time is
-//! over, when the node shuts down, when it has fallen behind the ring of changes (410), or with the connection. A client
+//! over, when its caller loses the right, when the node shuts down, when it has fallen behind the ring of changes (410), or with the connection. A client
 //! that stops reading holds one place among the watches until the connection's stall timeout closes it.
 
 pub(crate) mod event;
@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::answer;
 use crate::metrics::WatchCount;
+use crate::permission::Right;
 use crate::query::{Freshness, WatchParameters, WatchStart};
 use crate::selector::Selector;
 use crate::serve::ShutdownSignal;
@@ -38,7 +39,7 @@ pub(crate) async fn watch(
     server: &Server,
     target: &Target,
     kind: Kind,
-    parameters: WatchParameters,
+    (parameters, right): (WatchParameters, Right),
     shutdown: Option<ShutdownSignal>,
 ) -> Result<Response<Body>, Status> {
     let permit = server.admit_watch()?;
@@ -85,6 +86,7 @@ pub(crate) async fn watch(
             next: now + server.limits.bookmark_interval,
             interval: server.limits.bookmark_interval,
         }),
+        right,
         shutdown,
         _permit: permit,
         _count: WatchCount::start(target.resource.plural),
@@ -107,6 +109,7 @@ struct Watcher {
     position: u64,
     ends: Instant,
     bookmarks: Option<Bookmarks>,
+    right: Right,
     shutdown: Option<ShutdownSignal>,
     _permit: OwnedSemaphorePermit,
     _count: WatchCount,
@@ -143,13 +146,21 @@ impl Watcher {
     /// The next lines; `None` ends the stream.
     async fn next_chunk(&mut self) -> Option<Bytes> {
         loop {
+            if matches!(self.phase, Phase::Over) {
+                return None;
+            }
+            // What is told and who may hear it are taken from one state.
+            let state = Arc::clone(&self.receiver.borrow_and_update().state);
+            if let Err(status) = self.right.judge(&state).await {
+                return Some(self.end_with(&status).into());
+            }
             let lines = match &self.phase {
                 Phase::Over => return None,
                 Phase::Objects(_) => self.objects(),
                 Phase::Changes => match self.due() {
                     Some(Wake::End) => return None,
                     Some(Wake::Bookmark) => self.bookmark(false),
-                    Some(Wake::Applied) | None => self.changes(),
+                    Some(Wake::Applied) | None => self.changes(&state),
                 },
             };
             if !lines.is_empty() {
@@ -195,19 +206,14 @@ impl Watcher {
     }
 
     /// Events for the next changes that are applied already.
-    fn changes(&mut self) -> Vec<u8> {
-        let state = Arc::clone(&self.receiver.borrow_and_update().state);
+    fn changes(&mut self, state: &State) -> Vec<u8> {
         let mut lines = Vec::new();
         if state.revision() <= self.position {
             return lines;
         }
         let changes = match state.changes_since(self.position) {
             Ok(changes) => changes,
-            Err(expired) => {
-                self.phase = Phase::Over;
-                self.encoder.error(&event::expired(expired), &mut lines);
-                return lines;
-            }
+            Err(expired) => return self.end_with(&event::expired(expired)),
         };
         let mut seen = 0;
         for change in changes.take(CHUNK) {
@@ -225,6 +231,14 @@ impl Watcher {
         if seen < CHUNK {
             self.position = state.revision();
         }
+        lines
+    }
+
+    /// The last event.
+    fn end_with(&mut self, status: &Status) -> Vec<u8> {
+        self.phase = Phase::Over;
+        let mut lines = Vec::new();
+        self.encoder.error(status, &mut lines);
         lines
     }
 
@@ -253,6 +267,7 @@ impl Watcher {
 
     async fn wait(&mut self) -> Wake {
         let bookmark = self.bookmarks.as_ref().map_or(self.ends, |bookmarks| bookmarks.next);
+        let next = self.right.ends().map_or(bookmark, |ends| ends.min(bookmark));
         let stopped = async {
             match &mut self.shutdown {
                 Some(signal) => signal.raised().await,
@@ -262,7 +277,7 @@ impl Watcher {
         tokio::select! {
             biased;
             () = stopped => Wake::End,
-            () = sleep_until(self.ends.min(bookmark)) => self.due().unwrap_or(Wake::Bookmark),
+            () = sleep_until(self.ends.min(next)) => self.due().unwrap_or(Wake::Bookmark),
             changed = self.receiver.changed() => match changed {
                 Ok(()) => Wake::Applied,
                 Err(_closed) => Wake::End,

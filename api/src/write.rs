@@ -16,6 +16,7 @@ use crate::attribution;
 use crate::audit::{Event, Record};
 use crate::body::Payload;
 use crate::candidate::{self, Preconditions, metadata_text};
+use crate::deeds;
 use crate::failure::{not_committed, refused};
 use crate::patch::TRIES;
 use crate::permission;
@@ -178,6 +179,10 @@ pub(crate) async fn submit(
         Ok((object, index)) => {
             // Of what is gone, the version at which it went.
             let after = Some(object.meta().resource_version);
+            if planned.before != after {
+                let state = server.cluster.watch().borrow().state.clone();
+                deeds::note_drain(server, &state, &target.caller, (planned.verb, object));
+            }
             let code = match planned.verb {
                 Verb::Create => StatusCode::CREATED,
                 _ => StatusCode::OK,

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::{binary, program};
 
 /// The prefix of every box's address, unless it is asked for another: for documentation (RFC 5737), and in no one's way inside a namespace.
@@ -100,6 +101,12 @@ impl Boxes {
             .unwrap_or_else(|error| panic!("cannot enter {name}: {error}"));
     }
 
+    /// What stands before a program and its arguments to run it in a box.
+    pub fn inside(&self, number: u8) -> Vec<String> {
+        let name = self.name(number);
+        ["ip", "netns", "exec", &name].map(str::to_owned).to_vec()
+    }
+
     /// What a box has of its own of the file system, in the stead of `/etc/guideway` and `/var/lib/guideway`.
     pub fn folder(&self, number: u8) -> PathBuf {
         self.folder.path().join(format!("box-{number}"))
@@ -158,6 +165,11 @@ impl Boxes {
 impl Drop for Boxes {
     fn drop(&mut self) {
         for name in (1..=self.count).map(|number| self.name(number)).chain([self.switch()]) {
+            // What lines of shell have started may outlive them, and would keep the namespace.
+            let left = program::run(program::command("ip").args(["netns", "pids", &name])).unwrap_or_default();
+            for pid in left.lines().filter_map(|line| line.trim().parse().ok()) {
+                process::signal(pid, Signal::KILL);
+            }
             // One that was not made is not there to be removed.
             drop(program::run(program::command("ip").args(["netns", "del", &name])));
         }

@@ -36,6 +36,7 @@ pub mod tls_server;
 pub mod tmpfs;
 pub mod traffic;
 pub mod unprivileged;
+pub mod visits;
 pub mod wait;
 
 pub use addresses::Addresses;

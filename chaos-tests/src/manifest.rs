@@ -126,3 +126,8 @@ pub fn backend_traffic_policy(name: &str, route_kind: &str, route: &str, mut fie
 pub fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 }
+
+/// Objects as the documents of one YAML stream.
+pub fn stream(objects: &[Value]) -> String {
+    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+}

@@ -28,10 +28,21 @@ pub struct Postgres {
     _folder: TempDir,
 }
 
+/// Where a server runs, and its clients.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// What stands before each program and its arguments.
+    inside: Vec<String>,
+    /// Otherwise a free one.
+    port: Option<u16>,
+}
+
 /// How clients dial.
 #[derive(Clone, Debug)]
 struct Clients {
     binaries: PathBuf,
+    /// What stands before a program.
+    inside: Vec<String>,
     /// What they trust, if the server requires TLS.
     trusted: Option<PathBuf>,
 }
@@ -41,15 +52,22 @@ impl Postgres {
     ///
     /// PostgreSQL refuses to run as root; then it runs as `nobody`.
     pub fn start(address: impl Into<IpAddr>) -> Postgres {
-        Postgres::start_on(address.into(), false)
+        Postgres::start_on(address.into(), Place::default(), false)
+    }
+
+    /// [`Postgres::start`] on a port of an address that only programs with `inside` before them have, where nothing else
+    /// listens; so are its clients run.
+    pub fn start_inside(inside: Vec<String>, address: impl Into<IpAddr>, port: u16) -> Postgres {
+        let port = Some(port);
+        Postgres::start_on(address.into(), Place { inside, port }, false)
     }
 
     /// [`Postgres::start`] with a server that refuses whoever does not use TLS, and clients that check its certificate.
     pub fn start_with_tls(address: impl Into<IpAddr>) -> Postgres {
-        Postgres::start_on(address.into(), true)
+        Postgres::start_on(address.into(), Place::default(), true)
     }
 
-    fn start_on(address: IpAddr, tls: bool) -> Postgres {
+    fn start_on(address: IpAddr, place: Place, tls: bool) -> Postgres {
         let binaries = newest_binaries();
         let folder = tempfile::Builder::new()
             .prefix("guideway-postgres-")
@@ -74,12 +92,14 @@ impl Postgres {
             .arg(format!("--pwfile={}", password_file.display()))
             .arg(&data);
         program::must(&mut initdb);
-        if certificate.is_some() {
-            let only_tls = "hostssl all all all scram-sha-256\n";
-            std::fs::write(data.join("pg_hba.conf"), only_tls).expect("the rules can be written");
-        }
-        let port = free_port(address);
-        let mut arguments = unprivileged::arguments();
+        // What initdb writes lets in who comes by loopback alone.
+        let rule = if certificate.is_some() { "hostssl" } else { "host" };
+        let rule = format!("{rule} all all all scram-sha-256\n");
+        std::fs::write(data.join("pg_hba.conf"), rule).expect("the rules can be written");
+        let port = place.port.unwrap_or_else(|| free_port(address));
+        let mut arguments = place.inside.clone();
+        arguments.push("setpriv".to_owned());
+        arguments.extend(unprivileged::arguments());
         arguments.extend([
             binaries.join("postgres").display().to_string(),
             "-D".into(),
@@ -102,9 +122,10 @@ impl Postgres {
         }
         let clients = Clients {
             binaries,
+            inside: place.inside,
             trusted: certificate.map(|made| made.certificate),
         };
-        let mut server = Process::start("setpriv", arguments);
+        let mut server = Process::start("env", arguments);
         let postgres_address = SocketAddr::new(address, port);
         wait::until("PostgreSQL answers", || {
             assert!(server.exited().is_none(), "PostgreSQL ended:\n{}", server.tail());
@@ -200,8 +221,10 @@ impl Clients {
     }
 
     fn command(&self, program: &str, server: SocketAddr) -> Command {
-        let mut command = Command::new(self.binaries.join(program));
+        let mut command = Command::new("env");
         command
+            .args(&self.inside)
+            .arg(self.binaries.join(program))
             .env("PGHOSTADDR", server.ip().to_string())
             .env("PGHOST", NAME)
             .env("PGPORT", server.port().to_string())

@@ -29,7 +29,7 @@ pub(crate) fn resolve(asked: Driver) -> io::Result<Running> {
 
 /// Whether a ring can be had. It is made on a thread of its own: when a ring ends, the kernel signals the thread that made
 /// it, which interrupts whatever that thread waits for.
-fn probe() -> io::Result<()> {
+pub(crate) fn probe() -> io::Result<()> {
     let made = std::thread::Builder::new()
         .name("probe".into())
         .spawn(|| Ring::new().map(drop))?

@@ -16,6 +16,7 @@ mod control;
 pub mod core;
 mod descriptors;
 mod driver;
+pub mod host;
 mod inspect;
 mod lane;
 pub mod metrics;

@@ -197,6 +197,10 @@ impl Authority {
         Ok(der::element(der::SEQUENCE, &[&signed, algorithm, &signature].concat()))
     }
 
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
     fn issuer(&self) -> Result<Issuer<'static, &rcgen::KeyPair>, AuthorityError> {
         Issuer::from_ca_cert_der(&self.certificate, self.key.pair()).map_err(AuthorityError::sign)
     }

@@ -8,6 +8,7 @@
 
 mod api_token;
 mod authority;
+mod cookie_key;
 mod der;
 mod digest;
 mod join_token;
@@ -21,6 +22,7 @@ mod validity;
 
 pub use api_token::ApiToken;
 pub use authority::{Authority, AuthorityError, NodeSubject, UserSubject, verify_issued};
+pub use cookie_key::CookieKey;
 pub use digest::{Digest, DigestError};
 pub use join_token::{JoinToken, TokenError};
 pub use joiner::{Joiner, parse_joiner};

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod certificate;
 pub mod command;
 mod decode;
+pub mod deed;
 pub mod digest;
 mod faults;
 #[cfg(test)]

@@ -142,6 +142,9 @@ pub struct NodeFigures {
     /// What carries its sessions; `None` while its data plane does not run.
     #[serde(default)]
     pub driver: Option<DriverFacts>,
+    /// Addresses from which it connects to endpoints.
+    #[serde(default)]
+    pub source_addresses: Vec<IpAddr>,
 }
 
 /// What carries the sessions of a node.

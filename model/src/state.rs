@@ -52,6 +52,8 @@ use pools::Pools;
 pub struct State {
     time: UnixMillis,
     revision: u64,
+    /// Revision at which roles, bindings or tokens last changed.
+    access_revision: u64,
     level: u32,
     cluster: Option<Cluster>,
     objects: OrdMap<ObjectKey, Object>,
@@ -101,6 +103,12 @@ impl State {
     /// The last `resourceVersion` given out.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The `resourceVersion` of the last change of a role, a binding or an API token: while it stays the same, who may do
+    /// what does too. Of a state that came by a snapshot it is that of the snapshot, which may be later.
+    pub fn access_revision(&self) -> u64 {
+        self.access_revision
     }
 
     /// The cluster level in force; 0 before `InitCluster`.

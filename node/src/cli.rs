@@ -12,11 +12,12 @@ use clap_complete::Shell;
 use guideway_identity::JoinToken;
 use guideway_model::NodeId;
 
+use crate::check_host::{self, CheckHostArgs};
 use crate::client::Access;
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
 use crate::membership::ADMIN_KUBECONFIG;
-use crate::{membership, reference, run, sessions, status, tokens};
+use crate::{egress_policy, membership, reference, run, sessions, status, tokens};
 use answer::print;
 use exit::Failure;
 
@@ -68,10 +69,14 @@ enum Command {
     Sessions(Box<SessionsArgs>),
     /// Make, show and revoke tokens with which users sign in
     Token(TokenArgs),
+    /// Print the rule that lets the nodes in where endpoints are behind a firewall
+    EgressPolicy(Box<EgressPolicyArgs>),
     /// Run a cluster on this machine to play with; Ctrl-C removes it
     Demo(DemoOptions),
     /// Check a configuration and print what is in effect
     CheckConfig(CheckConfigArgs),
+    /// Check whether this machine gives a node what it needs; exit code 1 if something should be changed
+    CheckHost(CheckHostCommand),
     /// Print what every metric means, as Markdown
     #[command(hide = true)]
     MetricsReference,
@@ -171,6 +176,14 @@ struct TokenArgs {
 }
 
 #[derive(Debug, Args)]
+struct EgressPolicyArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    policy: egress_policy::PolicyArgs,
+}
+
+#[derive(Debug, Args)]
 struct StatusArgs {
     #[command(flatten)]
     server: ServerArgs,
@@ -194,6 +207,15 @@ struct CheckConfigArgs {
     /// Print every key with its default and meaning instead, as a file to start from
     #[arg(long)]
     explain: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckHostCommand {
+    /// Configuration file (TOML); without it the data folder is the default one
+    #[arg(long, value_name = "FILE", env = "GUIDEWAY_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    host: CheckHostArgs,
 }
 
 /// Parses the command line, does what it says, and gives the process's exit code.
@@ -252,12 +274,19 @@ async fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Sessions(args) => Ok(sessions::execute(access(&args.server)?, args.task).await?),
         Command::Token(args) => Ok(tokens::execute(access(&args.server)?, args.task).await?),
+        Command::EgressPolicy(args) => print(&egress_policy::print(access(&args.server)?, &args.policy).await?),
         Command::Demo(options) => Ok(demo::run(options).await?),
         Command::CheckConfig(args) if args.explain => print(&config::explain()),
         Command::CheckConfig(args) => {
             let (_, effective) = Config::load(&args.config.config)?;
             let file = args.config.config.display();
             print(&format!("# {file} is valid. In effect:\n{effective}"))
+        }
+        Command::CheckHost(args) if args.host.explain => print(&check_host::explain()),
+        Command::CheckHost(args) => {
+            let report = check_host::Report::of(&config_or_default(args.config.as_deref())?);
+            print(&if args.host.json { report.json() } else { report.text() })?;
+            Ok(report.result()?)
         }
         Command::MetricsReference => print(&reference::metrics_page()),
         Command::Completions { shell } => {
@@ -272,15 +301,20 @@ fn load(path: &Path) -> Result<Config, Failure> {
     Ok(Config::load(path)?.0)
 }
 
+/// The configuration in a file; without one, that of the default file, or of a file that says nothing.
+fn config_or_default(path: Option<&Path>) -> Result<Config, Failure> {
+    let default = Path::new(DEFAULT_CONFIG);
+    match path {
+        Some(path) => load(path),
+        None if default.exists() => load(default),
+        // A file that says nothing but a name has every default.
+        None => Ok(Config::parse(default, "name = \"any\"").map_err(LoadError::from)?.0),
+    }
+}
+
 /// Whom to ask, and as whom.
 fn access(args: &ServerArgs) -> Result<Access, Failure> {
-    let default = Path::new(DEFAULT_CONFIG);
-    let config = match &args.config {
-        Some(path) => load(path)?,
-        None if default.exists() => load(default)?,
-        // A file that says nothing but a name has every default.
-        None => Config::parse(default, "name = \"any\"").map_err(LoadError::from)?.0,
-    };
+    let config = config_or_default(args.config.as_deref())?;
     // Of several files, as KUBECONFIG may name them, the first is ours.
     let named = args
         .kubeconfig

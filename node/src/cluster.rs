@@ -4,15 +4,17 @@ mod sessions;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use guideway_api::ports::{Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
+use guideway_api::ports::{Cluster, Committed, Deeds, FoundDeeds, ProposeFailure, ReadFailure, ReadinessCheck};
 use guideway_consensus::{Consensus, ProposeError, ReadError};
+use guideway_model::deed::{About, Act};
 use guideway_model::node::NodeView;
 use guideway_model::state::Applied;
 use guideway_model::{Command, NodeId};
 use tokio::sync::watch;
 
+use crate::deeds::DeedLog;
 use crate::node::Slot;
-use crate::questions::Asker;
+use crate::questions::{Answer, Asker, Question};
 use crate::readiness::Readiness;
 
 /// Implements the API's port; translates errors and nothing else.
@@ -21,15 +23,17 @@ pub(crate) struct ConsensusCluster {
     readiness: Readiness,
     asker: Asker,
     slot: Slot,
+    deeds: DeedLog,
 }
 
 impl ConsensusCluster {
-    pub(crate) fn new(consensus: Consensus, readiness: Readiness, slot: Slot) -> ConsensusCluster {
+    pub(crate) fn new(consensus: Consensus, readiness: Readiness, slot: Slot, deeds: DeedLog) -> ConsensusCluster {
         ConsensusCluster {
             asker: Asker::new(consensus.clone()),
             consensus,
             readiness,
             slot,
+            deeds,
         }
     }
 
@@ -131,5 +135,26 @@ impl Cluster for ConsensusCluster {
 
     fn readiness(&self) -> Vec<ReadinessCheck> {
         self.readiness.checks()
+    }
+}
+
+impl Deeds for ConsensusCluster {
+    fn note(&self, about: About, act: Act, by: &str) {
+        self.deeds.note(about, act, by);
+    }
+
+    fn deeds(&self) -> BoxFuture<'_, FoundDeeds> {
+        async move {
+            let answers = self.asker.ask_all(&Question::Deeds, |answer| match answer {
+                Answer::Deeds(deeds) => Some(deeds),
+                _ => None,
+            });
+            let answers = answers.await;
+            FoundDeeds {
+                deeds: answers.heard.into_iter().flat_map(|(_, deeds)| deeds).collect(),
+                silent: answers.silent,
+            }
+        }
+        .boxed()
     }
 }

@@ -9,12 +9,16 @@ pub mod config;
 pub mod node;
 
 mod binds;
+mod check_host;
 pub mod client;
 mod clock;
 mod cluster;
 mod columns;
+mod deeds;
 mod demo;
 mod drains;
+mod egress;
+mod egress_policy;
 mod exporter;
 mod facts;
 mod guardian;

@@ -1,4 +1,4 @@
-//! What nodes ask each other about live sessions, which no state holds.
+//! What nodes ask each other about live sessions and what users did, which no state holds.
 //!
 //! Questions and answers are JSON over [`Consensus::ask`](guideway_consensus::Consensus::ask). They are answered on
 //! blocking threads, a few at a time; more wait, and those who ask lose patience by themselves. Who asks several
@@ -11,6 +11,7 @@ mod work;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use guideway_model::deed::Deed;
 use guideway_model::impact::EffectCounts;
 use guideway_model::session::{
     LocalSessionId, Look, SessionDetail, SessionEventQuery, SessionEvents, SessionPage, SessionQuery,
@@ -49,6 +50,8 @@ pub(crate) enum Question {
         /// Endpoints that are counted on their own.
         endpoints: Vec<SocketAddr>,
     },
+    /// What users did through it.
+    Deeds,
     /// What would become of them, were these commands applied.
     Impact {
         /// In their order.
@@ -74,6 +77,8 @@ pub(crate) enum Answer {
         /// To each of the endpoints.
         at: Vec<(SocketAddr, u64)>,
     },
+    /// What users did through it.
+    Deeds(Vec<Deed>),
     /// What would become of them.
     Impact(EffectCounts),
     /// It cannot say: its data plane does not run, or it is of another version, or some of its threads did not answer.

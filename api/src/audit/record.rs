@@ -18,6 +18,10 @@ pub(crate) enum Event {
     Write,
     /// Someone may not do what they asked for.
     Refused,
+    /// A dashboard signed in.
+    SignIn,
+    /// A dashboard signed out.
+    SignOut,
     /// Nobody could be signed in.
     SignInFailed,
 }
@@ -35,6 +39,8 @@ impl Record {
             match event {
                 Event::Write => "write",
                 Event::Refused => "refused",
+                Event::SignIn => "sign-in",
+                Event::SignOut => "sign-out",
                 Event::SignInFailed => "sign-in-failed",
             },
         );
@@ -43,8 +49,8 @@ impl Record {
         if let Some(impersonator) = &caller.impersonator {
             record.set("impersonatedBy", impersonator.as_str());
         }
-        if let Some(token) = &caller.token {
-            record.set("token", token.as_str());
+        if let Some(token) = caller.token() {
+            record.set("token", token);
         }
         if let Some(source) = caller.source {
             record.set("source", canonical(source).to_string());

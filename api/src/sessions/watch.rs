@@ -24,8 +24,10 @@ use super::encode;
 use super::query::Wanted;
 use crate::answer;
 use crate::metrics::WatchCount;
+use crate::permission::Right;
 use crate::ports::{Cluster, FoundSessions};
 use crate::query::{Freshness, Parameters, WatchStart};
+use crate::resource::Verb;
 use crate::serve::ShutdownSignal;
 use crate::server::Server;
 use crate::status::Status;
@@ -72,6 +74,7 @@ pub(crate) async fn watch(
             bookmark: limits.bookmark_interval,
             silence: limits.session_watch_silence,
         },
+        right: Right::new(server, target, Verb::Watch, parameters),
         shutdown,
         _permits: permits,
         _count: WatchCount::start(target.resource.plural),
@@ -120,6 +123,7 @@ struct Watcher {
     next_bookmark: Option<Instant>,
     ends: Instant,
     pace: Pace,
+    right: Right,
     shutdown: Option<ShutdownSignal>,
     _permits: [OwnedSemaphorePermit; 2],
     _count: WatchCount,
@@ -150,18 +154,36 @@ impl Watcher {
         loop {
             let lines = match &self.phase {
                 Phase::Over => return None,
-                Phase::Sessions { .. } => self.sessions().await,
+                Phase::Sessions { .. } => match self.judge().await {
+                    Ok(()) => self.sessions().await,
+                    Err(last) => last,
+                },
                 Phase::Events => {
                     if !self.wait().await {
                         return None;
                     }
-                    self.round().await
+                    match self.judge().await {
+                        Ok(()) => self.round().await,
+                        Err(last) => last,
+                    }
                 }
             };
             if !lines.is_empty() {
                 return Some(lines.into());
             }
         }
+    }
+
+    /// The last event, if the caller has lost the right.
+    async fn judge(&mut self) -> Result<(), Vec<u8>> {
+        let state = Arc::clone(&self.cluster.watch().borrow().state);
+        let Err(status) = self.right.judge(&state).await else {
+            return Ok(());
+        };
+        self.phase = Phase::Over;
+        let mut last = Vec::new();
+        self.encoder.error(&status, &mut last);
+        Err(last)
     }
 
     /// Waits for the next round; false if the watch is to end.

@@ -25,15 +25,15 @@ pub(super) fn age(object: &Value) -> Value {
     }))
 }
 
-/// Time until the moment at a pointer, `passed` behind it; `absent` if there is none.
-pub(super) fn until(object: &Value, pointer: &str, absent: &str) -> Value {
+/// Time until the moment at a pointer, `behind` when it has passed; `absent` if there is none.
+pub(super) fn until(object: &Value, pointer: &str, behind: &str, absent: &str) -> Value {
     let moment = object.pointer(pointer).cloned().unwrap_or_default();
     let moment: Option<Timestamp> = serde_json::from_value(moment).ok();
     let left = moment.map(|moment| u64::try_from(moment.unix_seconds.saturating_sub(now().unix_seconds)));
     Value::from(match left {
         None => absent.to_owned(),
+        Some(Ok(0) | Err(_)) => behind.to_owned(),
         Some(Ok(seconds)) => human(seconds),
-        Some(Err(_)) => "passed".to_owned(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::cells::{age, agreed, all, condition, few, items, name, plain, port, reference, socket, text};
+use super::cells::{age, agreed, all, condition, few, items, name, plain, port, reference, socket, text, until};
 use super::{CellType, Column, live};
 use crate::resource::Resource;
 
@@ -22,6 +22,7 @@ pub(super) fn columns(resource: &Resource) -> &'static [Column] {
         ("gateway.networking.k8s.io", "TCPRoute" | "UDPRoute") => ROUTE,
         ("gateway.networking.k8s.io", "ReferenceGrant") => REFERENCE_GRANT,
         ("gateway.networking.k8s.io", "BackendTLSPolicy") => BACKEND_TLS_POLICY,
+        ("guideway.dev", "ApiToken") => API_TOKEN,
         ("guideway.dev", "Backend") => BACKEND,
         ("guideway.dev", "Drain") => live::DRAIN,
         ("guideway.dev", "Node") => NODE,
@@ -238,6 +239,20 @@ static BACKEND_TLS_POLICY: &[Column] = &[
     AGE,
 ];
 
+static API_TOKEN: &[Column] = &[
+    NAME,
+    column("User", "Whom its bearer is.", |object| text(object, "/spec/user")),
+    column(
+        "Expires",
+        "How long it opens; one that has expired opens nothing.",
+        |object| until(object, "/spec/expirationTimestamp", "expired", ""),
+    ),
+    AGE,
+    wide("Groups", "Groups that its bearer is in.", |object| {
+        all(items(object, "/spec/groups").map(plain))
+    }),
+];
+
 static POLICY: &[Column] = &[NAME, TARGETS, POLICY_ACCEPTED, AGE];
 
 static BACKEND: &[Column] = &[
@@ -275,6 +290,9 @@ static NODE: &[Column] = &[
         "Where listeners without addresses are bound.",
         |object| text(object, "/status/dataAddress"),
     ),
+    wide("Sources", "Addresses from which it connects to endpoints.", |object| {
+        all(items(object, "/status/sourceAddresses").map(plain))
+    }),
     wide("API", "URL of the node's API.", |object| text(object, "/status/apiURL")),
     wide("Sessions", "Live sessions.", |object| text(object, "/status/sessions")),
 ];

@@ -133,14 +133,14 @@ pub(super) static DRAIN: &[Column] = &[
         })
     }),
     column("Deadline", "Time that is left to the deadline.", |object| {
-        until(object, "/status/deadlineAt", "<none>")
+        until(object, "/status/deadlineAt", "passed", "<none>")
     }),
     AGE,
     wide("At-Deadline", "What becomes of the sessions that are left.", |object| {
         text(object, "/spec/atDeadline")
     }),
     wide("Ends-In", "Estimated time until no session is left.", |object| {
-        until(object, "/status/estimatedEnd", "<unknown>")
+        until(object, "/status/estimatedEnd", "passed", "<unknown>")
     }),
     wide("Nodes", "Sessions that are left, node by node.", |object| {
         let nodes = items(object, "/status/remaining");

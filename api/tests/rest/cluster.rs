@@ -10,11 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use guideway_api::ports::{
-    ClosedSessions, Cluster, Committed, FoundEvents, FoundSessions, NodeSilent, ProposeFailure, ReadFailure,
-    ReadinessCheck, SessionImpact, Sessions, TriedChange,
+    ClosedSessions, Cluster, Committed, Deeds, FoundDeeds, FoundEvents, FoundSessions, NodeSilent, ProposeFailure,
+    ReadFailure, ReadinessCheck, SessionImpact, Sessions, TriedChange,
 };
 use guideway_api::{AuditLog, Limits, Options, Transport, router, serve};
-use guideway_identity::ApiToken;
+use guideway_identity::{ApiToken, CookieKey};
+use guideway_model::deed::{self as kept, About, Act};
 use guideway_model::meta::{Uid, UnixMillis};
 use guideway_model::node::{NodeFacts, NodeFigures, NodeView, Role};
 use guideway_model::object::FieldValidation;
@@ -42,6 +43,10 @@ pub(crate) struct MemoryCluster {
     pub(crate) readiness: Mutex<Vec<ReadinessCheck>>,
     /// What its data planes carry.
     pub(crate) live: LiveSessions,
+    /// What users did.
+    deeds: Mutex<kept::Deeds>,
+    /// Nodes that do not say what users did through them.
+    pub(crate) silent: Mutex<Vec<NodeId>>,
 }
 
 impl MemoryCluster {
@@ -56,6 +61,8 @@ impl MemoryCluster {
                 result: Ok(()),
             }]),
             live: LiveSessions::default(),
+            deeds: Mutex::new(kept::Deeds::new("a")),
+            silent: Mutex::default(),
         };
         cluster.apply(Command::InitCluster {
             cluster: Uid("cluster".to_owned()),
@@ -88,11 +95,7 @@ impl MemoryCluster {
 
     /// Applies a command as the log would, and shows the result to watchers.
     pub(crate) fn apply(&self, command: Command) -> Committed {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970")
-            .as_millis();
-        let time = UnixMillis(u64::try_from(now).expect("before the year 500 million"));
+        let time = now();
         let mut committed = None;
         self.applied.send_modify(|applied| {
             let mut state = State::clone(&applied.state);
@@ -125,6 +128,14 @@ impl MemoryCluster {
     pub(crate) fn state(&self) -> Arc<State> {
         Arc::clone(&self.applied.borrow().state)
     }
+}
+
+fn now() -> UnixMillis {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_millis();
+    UnixMillis(u64::try_from(now).expect("before the year 500 million"))
 }
 
 fn facts(name: &str) -> NodeFacts {
@@ -180,6 +191,7 @@ impl Cluster for MemoryCluster {
                     active_generation: 1,
                     prepared_generation: None,
                     driver: None,
+                    source_addresses: vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()],
                 }),
             };
             applied.state.nodes().map(view).collect()
@@ -189,6 +201,19 @@ impl Cluster for MemoryCluster {
 
     fn readiness(&self) -> Vec<ReadinessCheck> {
         self.readiness.lock().expect("lock").clone()
+    }
+}
+
+impl Deeds for MemoryCluster {
+    fn note(&self, about: About, act: Act, by: &str) {
+        let mut deeds = self.deeds.lock().expect("lock");
+        deeds.note(about, act, by, now());
+    }
+
+    fn deeds(&self) -> BoxFuture<'_, FoundDeeds> {
+        let deeds = self.deeds.lock().expect("lock").kept().cloned().collect();
+        let silent = self.silent.lock().expect("lock").clone();
+        async move { FoundDeeds { deeds, silent } }.boxed()
     }
 }
 
@@ -253,6 +278,7 @@ impl Server {
             version: "0.1.0".to_owned(),
             limits: limits.clone(),
             audit: audit.clone(),
+            cookie_key: CookieKey::from_secret(b"of the cluster"),
             metrics: Some(Arc::new(|| "a_metric 1\n".to_owned())),
         };
         let router = router(Arc::clone(&cluster) as Arc<dyn Cluster>, options);

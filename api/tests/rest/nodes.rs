@@ -28,6 +28,7 @@ async fn nodes_show_what_they_are() {
     assert_eq!(status["peerAddress"], "127.0.0.1:7000");
     assert_eq!(status["apiURL"], "http://127.0.0.1:7001");
     assert_eq!(status["conditions"][0]["type"], "Ready");
+    assert_eq!(status["sourceAddresses"], serde_json::json!(["10.0.0.1", "10.0.0.2"]));
     assert!(status["conditions"][0]["lastTransitionTime"].is_string());
 }
 

@@ -44,6 +44,12 @@ async fn a_token_is_good_until_it_is_revoked_or_expires() {
         .await
         .expect(401);
     let root = Client::new(server.address);
+    let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let table = root.send(Method::GET, TOKENS, &table, "").await.expect(200);
+    let rows = table["rows"].as_array().expect("rows").iter();
+    let expired = rows.filter(|row| row["cells"][2] == "expired");
+    let names: Vec<&Value> = expired.map(|row| &row["cells"][0]).collect();
+    assert_eq!(names, [old.id()], "it is marked in lists");
     root.send(Method::DELETE, &format!("{TOKENS}/{}", good.id()), &[], "")
         .await
         .expect(200);

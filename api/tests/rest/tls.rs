@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use guideway_api::{AuditLog, Limits, ServerTls, Transport};
 use guideway_identity::{Authority, Key, NodeSubject, UserSubject, Validity};
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::http::response::Parts;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
@@ -23,7 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::client::DEADLINE;
-use crate::cluster::{MemoryCluster, Server};
+use crate::cluster::{MemoryCluster, ROOT, Server};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -94,6 +95,22 @@ fn client(
 
 /// Who the server says one is; `Err` where there is no connection.
 async fn whoami(address: SocketAddr, config: ClientConfig) -> Result<(u16, Value), String> {
+    let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
+    let request = Request::post("/apis/authentication.k8s.io/v1/selfsubjectreviews")
+        .header("host", "one")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .expect("a request");
+    let (head, text) = ask(address, config, request).await?;
+    Ok((head.status.as_u16(), serde_json::from_str(&text).expect("JSON")))
+}
+
+/// The answer to one request on a connection of its own.
+async fn ask(
+    address: SocketAddr,
+    config: ClientConfig,
+    request: Request<Full<Bytes>>,
+) -> Result<(Parts, String), String> {
     let asked = async {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         let name = ServerName::from(address.ip());
@@ -102,16 +119,10 @@ async fn whoami(address: SocketAddr, config: ClientConfig) -> Result<(u16, Value
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|error| error.to_string())?;
         tokio::spawn(connection);
-        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
-        let request = Request::post("/apis/authentication.k8s.io/v1/selfsubjectreviews")
-            .header("host", "one")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .expect("a request");
         let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let code = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
-        Ok((code, serde_json::from_slice(&body.to_bytes()).expect("JSON")))
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?;
+        Ok((head, String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8")))
     };
     timeout(DEADLINE, asked).await.expect("in time")
 }
@@ -190,6 +201,83 @@ async fn new_connections_get_the_new_certificate() {
         whoami(server.address, trusts(&other)).await.is_ok(),
         "clients are those of the same authority"
     );
+}
+
+#[tokio::test]
+async fn by_tls_the_cookie_of_the_dashboard_is_for_tls_alone() {
+    let authority = authority();
+    let server = serve(tls(&authority), Limits::default()).await;
+    let request = |method: Method, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri("/sign-in").header("host", "one");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Full::default()).expect("a request")
+    };
+    let nobody = || client(&authority, None, &TLS13);
+    let token = format!("Bearer {}", ROOT.text());
+    let shown = request(Method::POST, &[("authorization", &token)]);
+    let (head, text) = ask(server.address, nobody(), shown).await.expect("answered");
+    assert_eq!(head.status, 200, "{text}");
+    let set = head.headers["set-cookie"].to_str().expect("text");
+    let ends = "; Path=/; Max-Age=900; HttpOnly; SameSite=Strict; Secure";
+    assert!(set.starts_with("__Host-guideway=") && set.ends_with(ends), "{set}");
+    let cookie = set.split(';').next().expect("a part");
+    let plain = cookie.replace("__Host-", "");
+    for (cookie, code) in [(cookie, 200), (&*plain, 401)] {
+        let sent = request(Method::GET, &[("cookie", cookie)]);
+        let (head, text) = ask(server.address, nobody(), sent).await.expect("answered");
+        assert_eq!(head.status, code, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn another_page_does_not_use_the_certificate_of_a_browser() {
+    let authority = authority();
+    let server = serve(tls(&authority), Limits::default()).await;
+    for (name, value, code) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("origin", "https://another", 403),
+        ("origin", "https://one", 200),
+        ("user-agent", "kubectl", 200),
+    ] {
+        let issued = Some((&authority, "jane", &["system:masters"][..], good()));
+        let path = "/api/v1/namespaces/default/services";
+        let request = Request::get(path).header("host", "one").header(name, value);
+        let request = request.body(Full::default()).expect("a request");
+        let jane = client(&authority, issued, &TLS13);
+        let (head, text) = ask(server.address, jane, request).await.expect("answered");
+        assert_eq!(head.status, code, "{name}: {value}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_certificate_by_which_it_began() {
+    let authority = authority();
+    let server = serve(tls(&authority), Limits::default()).await;
+    // On a machine that takes longer than that to begin, the next certificate gets more time.
+    for seconds in [2, 10, 20] {
+        let soon = Validity::starting(now(), Duration::from_secs(seconds));
+        let issued = Some((&authority, "jane", &["system:masters"][..], soon));
+        let path = "/api/v1/namespaces/default/services?watch=true";
+        let request = Request::get(path).header("host", "one").body(Full::default());
+        let jane = client(&authority, issued, &TLS13);
+        match ask(server.address, jane, request.expect("a request")).await {
+            Ok((head, text)) if head.status == 200 => {
+                let last: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+                assert_eq!(
+                    (&last["type"], &last["object"]["code"]),
+                    (&json!("ERROR"), &json!(401)),
+                    "{text}"
+                );
+                return;
+            }
+            Ok((head, text)) => assert_eq!(head.status, 401, "{text}"),
+            Err(_too_late_to_shake_hands) => {}
+        }
+    }
+    panic!("no watch began within 20 seconds");
 }
 
 #[tokio::test]

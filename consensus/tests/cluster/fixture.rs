@@ -303,7 +303,7 @@ pub(crate) fn facts(name: &str, peer_address: SocketAddr) -> NodeFacts {
         metrics_url: String::new(),
         data_address: None,
         version: "0.0.0".to_owned(),
-        level: 1,
+        level: State::LEVEL,
     }
 }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
 use guideway_consensus::{Config, Consensus, InitError, Names, StartError, Tuning};
-use guideway_model::NodeId;
 use guideway_model::command::Command;
 use guideway_model::node::{Incarnation, NodeFigures};
+use guideway_model::{NodeId, Refusal, State};
 
 use crate::fixture::{Cluster, facts, founding, init};
 
@@ -41,6 +41,19 @@ async fn an_empty_folder_is_not_a_node() {
     assert!(matches!(error, StartError::NotInitialised { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("init") && text.contains("join"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_the_level_of_identities_no_cluster_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut old = facts("node-1", loopback());
+    old.level = State::IDENTITIES - 1;
+    match init(folder.path(), &old).await {
+        Err(InitError::Refused(refusal)) => {
+            assert_eq!(*refusal, Refusal::LevelTooLow { needed: 3, level: 2 });
+        }
+        other => panic!("its node's key would be known to nobody: {other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
 use super::changes::{Change, ChangeKind};
+use super::roles::decides_access;
 use crate::object::{Object, ObjectKey};
 
 /// The objects that a command has touched so far, each with what it was before the command.
@@ -80,6 +81,9 @@ impl State {
         object.meta_mut().resource_version = self.revision;
         if kind != ChangeKind::Deleted {
             self.objects.insert(key.clone(), object.clone());
+        }
+        if decides_access(key.kind) {
+            self.access_revision = self.revision;
         }
         self.changes.push(Change {
             revision: self.revision,

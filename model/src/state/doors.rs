@@ -59,6 +59,7 @@ impl State {
     }
 
     pub(super) fn create_join_token(&mut self, id: String, secret: Digest, expires: UnixMillis) -> Result<(), Refusal> {
+        self.check_identities()?;
         let ended: Vec<String> = self
             .join_tokens
             .iter()
@@ -85,6 +86,7 @@ impl State {
 
     /// Forgets a token; that of a member changes nothing for it.
     pub(super) fn revoke_join_token(&mut self, id: &str) -> Result<(), Refusal> {
+        self.check_identities()?;
         match self.join_tokens.remove(id) {
             Some(_) => Ok(()),
             None => Err(Refusal::JoinToken {
@@ -103,6 +105,7 @@ impl State {
         secret: &Digest,
         events: &mut Events,
     ) -> Result<NodeId, Refusal> {
+        self.check_identities()?;
         if let Err(fault) = self.check_join_token(&id, secret, &key, self.time) {
             return Err(Refusal::JoinToken { id, fault });
         }
@@ -119,6 +122,7 @@ impl State {
 
     /// Says by which keys a member is known from now on.
     pub(super) fn set_node_keys(&mut self, node: NodeId, mut keys: Vec<Digest>) -> Result<(), Refusal> {
+        self.check_identities()?;
         let record = self.nodes.get_mut(&node).ok_or(Refusal::UnknownNode(node))?;
         keys.truncate(State::KEYS_PER_NODE);
         record.keys = keys;

@@ -15,8 +15,8 @@ use crate::resource::ClusterRole;
 const BUILT_IN_LABEL: &str = "guideway.dev/built-in";
 
 impl State {
-    /// The cluster level from which on there are roles, bindings and tokens. Below it they are refused: some member
-    /// could not read them.
+    /// The cluster level from which on there are roles, bindings and tokens of users, and tokens to join with and keys of
+    /// nodes. Below it they are refused: some member could not read them.
     pub const IDENTITIES: u32 = 3;
 
     /// Adds the built-in ClusterRoles, when the level that has them is reached. Their uids follow from the cluster's,
@@ -39,11 +39,16 @@ impl State {
     }
 
     pub(super) fn check_level_of(&self, object: &Object) -> Result<(), Refusal> {
-        let is_new = matches!(
-            object.kind(),
-            Kind::Role | Kind::ClusterRole | Kind::RoleBinding | Kind::ClusterRoleBinding | Kind::ApiToken
-        );
-        if is_new && self.level < State::IDENTITIES {
+        if decides_access(object.kind()) {
+            self.check_identities()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Refuses what some member does not know.
+    pub(super) fn check_identities(&self) -> Result<(), Refusal> {
+        if self.level < State::IDENTITIES {
             return Err(Refusal::LevelTooLow {
                 needed: State::IDENTITIES,
                 level: self.level,
@@ -51,6 +56,14 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Whether objects of this kind say who may do what, or who someone is.
+pub(super) fn decides_access(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Role | Kind::ClusterRole | Kind::RoleBinding | Kind::ClusterRoleBinding | Kind::ApiToken
+    )
 }
 
 pub(super) fn is_built_in_role(name: &str) -> bool {

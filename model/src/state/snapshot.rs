@@ -264,6 +264,7 @@ impl Reader {
         }
         state.time = header.time;
         state.revision = header.revision;
+        state.access_revision = header.revision;
         state.level = header.level;
         state.next_node = header.next_node;
         state.cluster = match (header.cluster, header.seed) {

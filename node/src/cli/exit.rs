@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use guideway_consensus::{BesideError, InviteError, StartError as ConsensusStartError};
 use guideway_identity::TokenError;
 
+use crate::check_host::HostError;
 use crate::client::AccessError;
 use crate::config::LoadError;
 use crate::demo::DemoError;
+use crate::egress_policy::PolicyError;
 use crate::exporter::ExporterError;
 use crate::membership::{InitError, JoinError};
 use crate::node::StartError;
@@ -52,6 +54,10 @@ pub(super) enum Failure {
     #[error(transparent)]
     Tokens(#[from] TokensError),
     #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    EgressPolicy(#[from] PolicyError),
+    #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -60,7 +66,7 @@ pub(super) enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Failure::Runtime(_) | Failure::Output(_) => FAILED,
+            Failure::Runtime(_) | Failure::Output(_) | Failure::Host(_) => FAILED,
             Failure::Config(_) => CONFIGURATION,
             Failure::Run(RunError::Start(error)) => start_code(error),
             Failure::Run(_) => FAILED,
@@ -68,6 +74,7 @@ impl Failure {
             Failure::Join(JoinError::Folder { .. }) => DATA_FOLDER,
             Failure::Tokens(TokensError::Request(_) | TokensError::NotFound { .. }) => CLUSTER,
             Failure::Tokens(TokensError::Token(_) | TokensError::Output(_)) => FAILED,
+            Failure::EgressPolicy(_) => CLUSTER,
             Failure::Access(_) => CONFIGURATION,
             Failure::Token(_) => USAGE,
             Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))

@@ -1,5 +1,6 @@
 //! What consensus asks this node for, and whoever else asks: also before there is a data plane, and after.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use guideway_model::node::{DriverFacts, NodeFigures, NodeId};
 use guideway_model::state::Applied;
 use guideway_model::{Plan, State};
 use tokio::sync::{Semaphore, watch};
+
+use crate::egress;
 
 /// Calls at once that block on the data plane; more wait.
 const TURNS: u32 = 4;
@@ -28,6 +31,8 @@ struct Sources {
     applied: Option<watch::Receiver<Applied>>,
     plan: Option<Arc<Plan>>,
     data_plane: Option<Arc<DataPlane>>,
+    /// `data.source_addresses`
+    source_addresses: Vec<IpAddr>,
 }
 
 impl Default for Slot {
@@ -40,6 +45,11 @@ impl Default for Slot {
 }
 
 impl Slot {
+    /// Connections to endpoints come from these addresses, if there are any.
+    pub(super) fn set_source_addresses(&self, addresses: Vec<IpAddr>) {
+        self.sources().source_addresses = addresses;
+    }
+
     /// From now on this is the node, and its state is that of `applied`.
     pub(super) fn follow(&self, node: NodeId, applied: watch::Receiver<Applied>) {
         let mut sources = self.sources();
@@ -104,12 +114,19 @@ impl Slot {
 
     /// Figures of the moment; zeros for what is not there.
     pub(super) fn figures(&self) -> NodeFigures {
+        let (configured, plan) = {
+            let sources = self.sources();
+            (sources.source_addresses.clone(), sources.plan.clone())
+        };
+        // The kernel is asked, and meanwhile nobody waits for the sources.
+        let source_addresses = egress::source_addresses(&configured, plan.as_deref());
         let sources = self.sources();
         let traffic = sources.data_plane.as_ref().map(|data_plane| data_plane.figures());
         let traffic = traffic.unwrap_or_default();
         let applied = sources.applied.as_ref().map(|applied| applied.borrow().clone());
         let applied = applied.unwrap_or_default();
         NodeFigures {
+            source_addresses,
             applied_index: applied.index,
             sessions: traffic.sessions,
             plan_generation: traffic.generation,

@@ -17,6 +17,7 @@ use super::{Node, Slot, StartError, Tasks};
 use crate::binds::BindReporter;
 use crate::cluster::ConsensusCluster;
 use crate::config::{AccessLogTarget, AuditTarget, Config};
+use crate::deeds::DeedLog;
 use crate::drains::DrainTask;
 use crate::facts::{self, VERSION};
 use crate::leader::LeaderTask;
@@ -56,7 +57,9 @@ impl Node {
 
         let incarnation = incarnation();
         let slot = Slot::default();
-        let consensus = Consensus::start(consensus_config(config, incarnation, slot.clone())).await?;
+        slot.set_source_addresses(config.data.source_addresses.clone());
+        let deeds = DeedLog::new(incarnation);
+        let consensus = Consensus::start(consensus_config(config, incarnation, (slot.clone(), deeds.clone()))).await?;
         slot.follow(consensus.node_id(), consensus.watch());
         tracing::info!(node = %consensus.node_id(), name = config.name, peer = %config.peer_listen, "the replicated log is open");
         catch_up(config, &consensus, &readiness, &mut workers).await;
@@ -119,7 +122,8 @@ impl Node {
             let metrics = metrics_of_api;
             Arc::new(move || exporter::render(&recorder, &metrics))
         };
-        serve_api(config, &consensus, (&readiness, &slot, text), &mut servers).await?;
+        let cluster = ConsensusCluster::new(consensus.clone(), readiness.clone(), slot.clone(), deeds);
+        serve_api(config, &consensus, (cluster, text), &mut servers).await?;
         Ok(Node {
             id: consensus.node_id(),
             consensus,
@@ -148,8 +152,12 @@ fn incarnation() -> Incarnation {
     Incarnation(high ^ low)
 }
 
-fn consensus_config(config: &Config, incarnation: Incarnation, slot: Slot) -> guideway_consensus::Config {
-    let answerer = Answerer::new(slot.clone(), incarnation);
+fn consensus_config(
+    config: &Config,
+    incarnation: Incarnation,
+    (slot, deeds): (Slot, DeedLog),
+) -> guideway_consensus::Config {
+    let answerer = Answerer::new(slot.clone(), incarnation, deeds);
     guideway_consensus::Config {
         data_dir: config.data_dir.clone(),
         peer_listen: config.peer_listen,
@@ -236,7 +244,7 @@ async fn look_on(consensus: Consensus, readiness: Readiness, mut stop: watch::Re
 async fn serve_api(
     config: &Config,
     consensus: &Consensus,
-    (readiness, slot, metrics): (&Readiness, &Slot, Arc<dyn Fn() -> String + Send + Sync>),
+    (cluster, metrics): (ConsensusCluster, Arc<dyn Fn() -> String + Send + Sync>),
     servers: &mut Tasks,
 ) -> Result<(), StartError> {
     let transport = transport(config, consensus, servers)?;
@@ -246,11 +254,11 @@ async fn serve_api(
         .await
         .map_err(|source| StartError::ApiBind { address, source })?;
     let limits = Limits::default();
-    let cluster = ConsensusCluster::new(consensus.clone(), readiness.clone(), slot.clone());
     let options = Options {
         version: VERSION.to_owned(),
         limits: limits.clone(),
         audit: audit.clone(),
+        cookie_key: consensus.credentials().authority().cookie_key(),
         metrics: Some(metrics),
     };
     let router = guideway_api::router(Arc::new(cluster), options);

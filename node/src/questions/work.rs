@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::telling::Telling;
 use super::{Answer, Question, encode};
+use crate::deeds::DeedLog;
 use crate::node::Slot;
 
 /// Time between the two looks that say what passes.
@@ -25,11 +26,13 @@ pub(crate) struct Answerer {
     slot: Slot,
     incarnation: Incarnation,
     telling: Telling,
+    deeds: DeedLog,
 }
 
 impl Answerer {
-    pub(crate) fn new(slot: Slot, incarnation: Incarnation) -> Answerer {
+    pub(crate) fn new(slot: Slot, incarnation: Incarnation, deeds: DeedLog) -> Answerer {
         Answerer {
+            deeds,
             slot,
             incarnation,
             telling: Telling::default(),
@@ -46,6 +49,7 @@ impl Answerer {
                     id,
                     look: Look::Measure,
                 }) if incarnation == answerer.incarnation => answerer.measure(id).await,
+                Ok(Question::Deeds) => Some(encode(&Answer::Deeds(answerer.deeds.kept()))),
                 Ok(question) => answerer.do_work(question).await,
                 Err(error) => {
                     tracing::debug!(%error, "a question of another version");
@@ -93,6 +97,7 @@ impl Answerer {
             Question::Close { incarnation, ids } if incarnation == self.incarnation => close(data_plane, &ids),
             Question::Close { .. } => Some(Answer::Closed(0)),
             Question::Count { endpoints } => count(data_plane, &endpoints),
+            Question::Deeds => Some(Answer::Deeds(self.deeds.kept())),
             Question::Impact { commands } => self.impact(data_plane, commands),
         }
     }

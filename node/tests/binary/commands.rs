@@ -206,3 +206,86 @@ async fn a_port_in_use_is_named_with_its_key() {
         assert!(line.contains(key) && line.contains(&address), "{err}");
     }
 }
+
+/// Runs `guideway check-host` under a limit of descriptors; its exit code and what it prints.
+async fn check_host(descriptors: u32, arguments: &[&str]) -> (i32, String) {
+    let line = format!("ulimit -n {descriptors}; exec \"$0\" check-host \"$@\"");
+    let command = tokio::process::Command::new("sh")
+        .args(["-c", &line, env!("CARGO_BIN_EXE_guideway")])
+        .args(arguments)
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(crate::wait::DEADLINE, command).await;
+    let output = output.expect("in time").expect("started");
+    let code = output.status.code().expect("it ends by itself");
+    (code, String::from_utf8(output.stdout).expect("text"))
+}
+
+#[tokio::test]
+async fn a_machine_that_lacks_something_is_told_what_to_set() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    let (code, text) = check_host(256, &["--config", &file]).await;
+    assert_eq!(code, 1, "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    let place = lines
+        .iter()
+        .position(|line| line.starts_with("CHANGE  descriptors of a process"));
+    let place = place.unwrap_or_else(|| panic!("256 descriptors are few: {text}"));
+    assert!(lines[place].ends_with(": 256"), "{text}");
+    for (offset, beginning) in [
+        (1, "        wanted  "),
+        (2, "        why     "),
+        (3, "        set     "),
+    ] {
+        assert!(lines[place + offset].starts_with(beginning), "{text}");
+    }
+    assert!(
+        text.contains("ok      data folder: ") && text.contains(" is not there yet\n"),
+        "{text}"
+    );
+    // Others could look into it.
+    let data = setting.data_dir();
+    std::fs::create_dir(&data).expect("made");
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let (code, text) = check_host(256, &["--config", &file, "--json"]).await;
+    assert_eq!(code, 1, "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let items = report["items"].as_array().expect("items").iter();
+    let folder = items
+        .clone()
+        .find(|item| item["name"] == "data folder")
+        .expect("it is looked at");
+    assert_eq!(folder["verdict"], "change");
+    assert!(
+        folder["found"].as_str().expect("text").ends_with(" has mode 0755"),
+        "{folder}"
+    );
+    assert!(
+        items
+            .clone()
+            .all(|item| item["set"].as_str().is_some_and(|line| !line.is_empty())),
+        "{text}"
+    );
+    assert_eq!(
+        std::fs::read_dir(&data).expect("read").count(),
+        0,
+        "nothing is left behind"
+    );
+}
+
+#[tokio::test]
+async fn the_data_folder_is_closed_to_others() {
+    let setting = Setting::new();
+    let file = setting.valid();
+    expect(0, ["init", "--config", &file]).await;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let data = setting.data_dir();
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("admin.kubeconfig")), 0o600);
+    let (_, text) = check_host(256, &["--config", &file]).await;
+    assert!(
+        text.contains("ok      data folder: ") && text.contains(" has mode 0700\n"),
+        "{text}"
+    );
+}

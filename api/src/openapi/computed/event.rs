@@ -15,14 +15,26 @@ pub(super) fn parts_of() -> Parts {
         ],
     );
     (
-        "Something that has happened and that no object shows. The last 1024 are kept, by each node for itself.",
+        "Something that has happened or that a user did, and that no object shows. Each node keeps the last 1024 of both.",
         parts([
             ("involvedObject", involved),
             (
                 "type",
                 one_of("Whether somebody should look at it.", &["Normal", "Warning"]),
             ),
-            ("reason", one_of("What has happened.", &["PassedOver"])),
+            (
+                "reason",
+                one_of(
+                    "What has happened.",
+                    &[
+                        "DrainBegan",
+                        "DrainChanged",
+                        "DrainEnded",
+                        "PassedOver",
+                        "SessionsClosed",
+                    ],
+                ),
+            ),
             ("message", text("The same as a sentence.")),
             (
                 "source",
@@ -30,9 +42,9 @@ pub(super) fn parts_of() -> Parts {
             ),
             ("reportingComponent", text("Who says so, by a longer name.")),
             ("reportingInstance", text("Always empty.")),
-            ("count", integer("Always 1.")),
-            ("firstTimestamp", time("When it happened.")),
-            ("lastTimestamp", time("The same.")),
+            ("count", integer("How often the user has done it.")),
+            ("firstTimestamp", time("When it first happened.")),
+            ("lastTimestamp", time("When it last happened.")),
         ]),
     )
 }

@@ -75,6 +75,13 @@ pub(super) fn parts_of() -> Parts {
                 "preparedGeneration",
                 integer("Generation of the tables that are prepared; absent if none are."),
             ),
+            (
+                "sourceAddresses",
+                list(
+                    "Addresses from which the node connects to endpoints; absent if it gave no answer.",
+                    text("An address."),
+                ),
+            ),
             ("driver", driver),
             (
                 "conditions",

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::command::Command;
+use crate::digest::Digest;
 use crate::fixture::{World, facts, gateway, key, refused, route, service, slice, tcp};
 use crate::kind::Kind;
 use crate::meta::UnixMillis;
@@ -53,6 +54,37 @@ fn below_two_phases_a_change_is_active_at_once() {
     }
     assert_eq!(world.node_down(1, 1), Outcome::Done);
     assert_eq!(world.state.next_expiry(), None, "there are no graces either");
+}
+
+#[test]
+fn below_identities_nobody_joins_by_a_token_and_no_key_is_taken() {
+    let mut world = World::at_level(State::IDENTITIES - 1);
+    let before = world.state.revision();
+    let digest = Digest([1; 32]);
+    for command in [
+        Command::CreateJoinToken {
+            id: "t".to_owned(),
+            secret: digest,
+            expires: UnixMillis(u64::MAX),
+        },
+        Command::RevokeJoinToken { id: "t".to_owned() },
+        Command::Admit {
+            node: facts("b"),
+            key: digest,
+            token: "t".to_owned(),
+            secret: digest,
+        },
+        Command::SetNodeKeys {
+            node: NodeId(1),
+            keys: vec![digest],
+        },
+    ] {
+        let refusal = refused(world.apply(command));
+        assert_eq!(refusal, Refusal::LevelTooLow { needed: 3, level: 2 });
+    }
+    assert_eq!((world.state.join_tokens().count(), world.state.nodes().count()), (0, 1));
+    assert_eq!(world.state.node(NodeId(1)).map(|record| record.keys.len()), Some(0));
+    assert_eq!(world.state.revision(), before);
 }
 
 #[test]

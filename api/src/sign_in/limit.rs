@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::sign_in::{Refused, counted_address};
+use super::{Refused, counted_address};
 use crate::status::Status;
 
 /// Addresses that failures are remembered of; beyond it the one that failed longest ago is forgotten.
