@@ -3,6 +3,7 @@
 
 use futures_util::future::BoxFuture;
 use guideway_model::node::NodeView;
+use guideway_model::sealing::Sealer;
 use guideway_model::state::Applied;
 use guideway_model::{Command, Outcome};
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ pub trait Cluster: Sessions {
 
     /// Replicates a command and waits until it is applied. Implementations bound the wait themselves.
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, ProposeFailure>>;
+
+    /// Seals and opens Secrets with this node's keys.
+    fn sealer(&self) -> &dyn Sealer;
 
     /// A state that holds every write acknowledged before the call, on any node.
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>>;

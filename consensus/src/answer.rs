@@ -55,6 +55,8 @@ pub(crate) enum Place {
         authority: String,
         /// Its key, in PEM: the new node signs its own certificates from then on.
         authority_key: String,
+        /// The keys with which Secrets are sealed, as their file has them.
+        sealing_key: String,
         /// Members.
         roster: Roster,
     },
@@ -178,6 +180,7 @@ impl Engine {
                     certificate,
                     authority: authority.certificate_pem().to_owned(),
                     authority_key: authority.key_pem(),
+                    sealing_key: self.credentials.sealing().keys().text(),
                     roster: Roster::of(&self.applied_now()),
                 }
             }

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use guideway_api::ports::{Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
 use guideway_consensus::{Consensus, ProposeError, ReadError};
 use guideway_model::node::NodeView;
+use guideway_model::sealing::Sealer;
 use guideway_model::state::Applied;
 use guideway_model::{Command, NodeId};
 use tokio::sync::watch;
@@ -115,6 +116,10 @@ impl Cluster for ConsensusCluster {
                 .map_err(|error| self.propose_failure(error))
         }
         .boxed()
+    }
+
+    fn sealer(&self) -> &dyn Sealer {
+        self.consensus.credentials().sealing()
     }
 
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {

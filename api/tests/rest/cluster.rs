@@ -14,10 +14,11 @@ use guideway_api::ports::{
     ReadinessCheck, SessionImpact, Sessions, TriedChange,
 };
 use guideway_api::{AuditLog, Limits, Options, Transport, router, serve};
-use guideway_identity::ApiToken;
+use guideway_identity::{ApiToken, SealingKeys};
 use guideway_model::meta::{Uid, UnixMillis};
 use guideway_model::node::{NodeFacts, NodeFigures, NodeView, Role};
 use guideway_model::object::FieldValidation;
+use guideway_model::sealing::{Sealer, SealerFault};
 use guideway_model::session::{Look, Marks, SessionDetail, SessionFilter, SessionId, SessionQuery};
 use guideway_model::state::Applied;
 use guideway_model::{Command, Incarnation, Kind, NodeId, Object, Plan, Proposal, State};
@@ -40,8 +41,25 @@ pub(crate) struct MemoryCluster {
     pub(crate) hangs: watch::Sender<bool>,
     /// What `/readyz` sees.
     pub(crate) readiness: Mutex<Vec<ReadinessCheck>>,
+    /// With which it seals Secrets.
+    pub(crate) sealing: Sealing,
     /// What its data planes carry.
     pub(crate) live: LiveSessions,
+}
+
+/// The keys of a node, as its data folder would have them.
+pub(crate) struct Sealing(pub(crate) SealingKeys);
+
+impl Sealer for Sealing {
+    fn seal(&self, plain: &[u8], place: &[u8]) -> Result<Vec<u8>, SealerFault> {
+        let sealed = self.0.seal(plain, place);
+        sealed.map_err(|error| SealerFault(error.to_string()))
+    }
+
+    fn open(&self, envelope: &[u8], place: &[u8]) -> Result<Vec<u8>, SealerFault> {
+        let opened = self.0.open(envelope, place);
+        opened.map_err(|error| SealerFault(error.to_string()))
+    }
 }
 
 impl MemoryCluster {
@@ -55,6 +73,7 @@ impl MemoryCluster {
                 name: "caught-up",
                 result: Ok(()),
             }]),
+            sealing: Sealing(SealingKeys::generate().expect("random bytes")),
             live: LiveSessions::default(),
         };
         cluster.apply(Command::InitCluster {
@@ -154,6 +173,10 @@ impl Cluster for MemoryCluster {
             Ok(self.apply(command))
         }
         .boxed()
+    }
+
+    fn sealer(&self) -> &dyn Sealer {
+        &self.sealing
     }
 
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {

@@ -23,6 +23,7 @@ mod patches;
 mod pins;
 mod reviews;
 mod roles;
+mod secrets;
 mod session_watches;
 mod sessions;
 mod sign_in;

@@ -19,6 +19,10 @@ impl State {
     /// could not read them.
     pub const IDENTITIES: u32 = 3;
 
+    /// The cluster level from which on Secrets are sealed. Below it a sealed one is refused: some member would lose what is
+    /// sealed.
+    pub const SEALED: u32 = 4;
+
     /// Adds the built-in ClusterRoles, when the level that has them is reached. Their uids follow from the cluster's,
     /// so that every node makes the same ones.
     pub(super) fn add_built_in_roles(&mut self, batch: &mut Batch) {
@@ -43,13 +47,15 @@ impl State {
             object.kind(),
             Kind::Role | Kind::ClusterRole | Kind::RoleBinding | Kind::ClusterRoleBinding | Kind::ApiToken
         );
-        if is_new && self.level < State::IDENTITIES {
-            return Err(Refusal::LevelTooLow {
-                needed: State::IDENTITIES,
-                level: self.level,
-            });
-        }
-        Ok(())
+        let needed = match object {
+            Object::Secret(secret) if secret.sealed.is_some() => State::SEALED,
+            _ if is_new => State::IDENTITIES,
+            _ => return Ok(()),
+        };
+        let level = self.level;
+        (level >= needed)
+            .then_some(())
+            .ok_or(Refusal::LevelTooLow { needed, level })
     }
 }
 

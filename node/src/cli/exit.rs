@@ -90,6 +90,7 @@ fn start_code(error: &StartError) -> u8 {
             ConsensusStartError::NotInitialised { .. }
             | ConsensusStartError::Corrupted { .. }
             | ConsensusStartError::Credentials(_)
+            | ConsensusStartError::SealingKey { .. }
             | ConsensusStartError::Io { .. } => DATA_FOLDER,
             _ => FAILED,
         },
