@@ -23,6 +23,9 @@ pub trait Cluster: Sessions {
     /// Seals and opens Secrets with this node's keys.
     fn sealer(&self) -> &dyn Sealer;
 
+    /// The bytes of a backup of this state, piece by piece; each piece is made when it is asked for.
+    fn backup(&self, applied: Applied) -> BackupPieces;
+
     /// A state that holds every write acknowledged before the call, on any node.
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>>;
 
@@ -32,6 +35,9 @@ pub trait Cluster: Sessions {
     /// What must hold before this node is ready; `/readyz` is 200 when every result is `Ok`.
     fn readiness(&self) -> Vec<ReadinessCheck>;
 }
+
+/// A backup on its way to whoever asked for it.
+pub type BackupPieces = Box<dyn Iterator<Item = Vec<u8>> + Send>;
 
 /// A command that was committed and applied. Its outcome may be a refusal.
 #[derive(Clone, Debug, PartialEq)]

@@ -441,7 +441,7 @@ fn settle(data_dir: &Path, folder: &Folder, name: String, given: Given) -> Resul
     Ok(given.node)
 }
 
-fn clear(path: &Path) -> std::io::Result<()> {
+pub(crate) fn clear(path: &Path) -> std::io::Result<()> {
     let removed = if path.is_dir() {
         std::fs::remove_dir_all(path)
     } else {

@@ -16,7 +16,7 @@ use crate::client::Access;
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
 use crate::membership::ADMIN_KUBECONFIG;
-use crate::{membership, reference, run, sessions, status, tokens};
+use crate::{backup, membership, reference, run, sessions, status, tokens};
 use answer::print;
 use exit::Failure;
 
@@ -56,6 +56,10 @@ enum Command {
     Invite(InviteArgs),
     /// Remove a member for good; on the machine of another that runs
     Remove(RemoveArgs),
+    /// Write the replicated state to a file, Secrets sealed; takes the role cluster-admin
+    Backup(BackupArgs),
+    /// Make a new cluster of a backup, of which this is the first node
+    Restore(RestoreArgs),
     /// The certificate of the node on this machine
     Certs {
         /// What to do with it
@@ -126,6 +130,26 @@ struct RemoveArgs {
     /// Its number, as `guideway status` shows it; it is never given again
     #[arg(value_name = "NUMBER")]
     node: u64,
+}
+
+#[derive(Debug, Args)]
+struct BackupArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// File to write, readable for its owner alone
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// Read the data folder of the node with this configuration, which does not run, instead of asking a node
+    #[arg(long, conflicts_with_all = ["server", "kubeconfig"])]
+    stopped: bool,
+}
+
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    restore: backup::RestoreArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -235,6 +259,20 @@ async fn execute(command: Command) -> Result<(), Failure> {
             let node = NodeId(args.node);
             membership::beside(&load(&args.config.config)?)?.remove(node).await?;
             print(&format!("node {node} is no member any more: it is let in nowhere\n"))
+        }
+        Command::Backup(args) => {
+            let header = if args.stopped {
+                let config = args.server.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+                backup::of_stopped(&load(config)?, &args.to).await?
+            } else {
+                backup::of_running(access(&args.server)?, &args.to).await?
+            };
+            print(&answer::backed_up(&args.to, &header))
+        }
+        Command::Restore(args) => {
+            let config = load(&args.config.config)?;
+            let (node, header) = backup::restore(&config, &args.restore).await?;
+            print(&answer::restored(&config, &args.config.config, node, &header))
         }
         Command::Certs {
             task: CertsTask::Rotate(args),

@@ -4,7 +4,7 @@ mod sessions;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use guideway_api::ports::{Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
+use guideway_api::ports::{BackupPieces, Cluster, Committed, ProposeFailure, ReadFailure, ReadinessCheck};
 use guideway_consensus::{Consensus, ProposeError, ReadError};
 use guideway_model::node::NodeView;
 use guideway_model::sealing::Sealer;
@@ -120,6 +120,10 @@ impl Cluster for ConsensusCluster {
 
     fn sealer(&self) -> &dyn Sealer {
         self.consensus.credentials().sealing()
+    }
+
+    fn backup(&self, applied: Applied) -> BackupPieces {
+        Box::new(guideway_consensus::backup(&applied))
     }
 
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {

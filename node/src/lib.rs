@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod node;
 
+mod backup;
 mod binds;
 pub mod client;
 mod clock;

@@ -106,14 +106,18 @@ pub(crate) async fn init(config: &Config) -> Result<NodeId, InitError> {
         uids: [uid(), uid()],
         node: facts::facts(config),
     };
-    let founding = Founding {
+    let node = consensus::init(&config.data_dir, command, founding(config)).await?;
+    write_admin(config)?;
+    Ok(node)
+}
+
+/// What is said of this node when it is the first of a cluster.
+pub(crate) fn founding(config: &Config) -> Founding {
+    Founding {
         peer_address: config.peer_listen.to_string(),
         names: facts::names(config),
         certificate_life: config.certificate_life,
-    };
-    let node = consensus::init(&config.data_dir, command, founding).await?;
-    write_admin(config)?;
-    Ok(node)
+    }
 }
 
 /// Makes a token with which one node can join within `life`, through the node that runs with this configuration.
@@ -144,7 +148,7 @@ pub(crate) async fn join(config: &Config, token: &JoinToken, member: Option<&str
 
 /// Writes a kubeconfig with which whoever can read it may do everything: the owner of the data folder, who has the
 /// authority's key anyway.
-fn write_admin(config: &Config) -> Result<(), AdminError> {
+pub(crate) fn write_admin(config: &Config) -> Result<(), AdminError> {
     let server = KubeconfigServer {
         name: config.name.clone(),
         url: config.api_url(),
@@ -172,18 +176,20 @@ pub(crate) fn administrator(data_dir: &Path, servers: &[KubeconfigServer]) -> Re
 
 /// Writes a file that only its owner may read.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), AdminError> {
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        // One that was there may have another mode.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|source| AdminError::Write {
+    write_private_bytes(path, text.as_bytes()).map_err(|source| AdminError::Write {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there may have another mode.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn join_error(config: &Config, member: &str, error: consensus::JoinError) -> JoinError {

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use guideway_api::ports::{
-    ClosedSessions, Cluster, Committed, FoundEvents, FoundSessions, NodeSilent, ProposeFailure, ReadFailure,
+    BackupPieces, ClosedSessions, Cluster, Committed, FoundEvents, FoundSessions, NodeSilent, ProposeFailure, ReadFailure,
     ReadinessCheck, SessionImpact, Sessions, TriedChange,
 };
 use guideway_api::{AuditLog, Limits, Options, Transport, router, serve};
@@ -177,6 +177,10 @@ impl Cluster for MemoryCluster {
 
     fn sealer(&self) -> &dyn Sealer {
         &self.sealing
+    }
+
+    fn backup(&self, applied: Applied) -> BackupPieces {
+        Box::new(applied.state.snapshot_records().collect::<Vec<_>>().into_iter())
     }
 
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod backups;
 mod bodies;
 mod client;
 mod cluster;

@@ -40,6 +40,11 @@ impl Folder {
         }
     }
 
+    /// A copy of one, wherever it is kept.
+    pub(crate) fn at(path: &Path) -> Folder {
+        Folder { path: path.to_owned() }
+    }
+
     /// Makes it if it is not there, and closes it and the data folder to others.
     pub(crate) fn make(&self) -> Result<(), CredentialsError> {
         let make = || {

@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use guideway_consensus::BackupHeader;
 use guideway_identity::{Digest, JoinToken};
 use guideway_model::NodeId;
 
 use super::exit::Failure;
 use crate::config::Config;
-use crate::{membership, shell};
+use crate::{backup, membership, shell};
 
 /// Writes to standard output. A reader that went away wants no more; that is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -40,6 +41,26 @@ pub(super) fn invited(token: &JoinToken, minutes: u32) -> String {
          #   guideway join --config FILE --token TOKEN\n\
          {}\n",
         token.text()
+    )
+}
+
+pub(super) fn backed_up(file: &Path, header: &BackupHeader) -> String {
+    format!(
+        "{} is written and was read back: {}\
+         No key is in it: keep a copy of the folder `identity` of a member elsewhere.\n",
+        file.display(),
+        backup::described(header)
+    )
+}
+
+pub(super) fn restored(config: &Config, file: &Path, node: NodeId, header: &BackupHeader) -> String {
+    format!(
+        "{name} is node {node}, the only one, of a cluster restored from a backup: {described}\
+         Start it:    guideway run --config {file}\n\
+         Add a node:  guideway invite --config {file}, on this machine, prints how\n",
+        name = config.name,
+        described = backup::described(header),
+        file = shell::word(&file.display().to_string()),
     )
 }
 

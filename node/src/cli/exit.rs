@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use guideway_consensus::{BesideError, InviteError, StartError as ConsensusStartError};
 use guideway_identity::TokenError;
 
+use crate::backup::BackupCommandError;
 use crate::client::AccessError;
 use crate::config::LoadError;
 use crate::demo::DemoError;
@@ -43,6 +44,8 @@ pub(super) enum Failure {
     Invite(#[from] InviteError),
     #[error(transparent)]
     Beside(#[from] BesideError),
+    #[error(transparent)]
+    Backup(#[from] BackupCommandError),
     #[error("--token: {0}")]
     Token(TokenError),
     #[error(transparent)]
@@ -69,6 +72,9 @@ impl Failure {
             Failure::Tokens(TokensError::Request(_) | TokensError::NotFound { .. }) => CLUSTER,
             Failure::Tokens(TokensError::Token(_) | TokensError::Output(_)) => FAILED,
             Failure::Access(_) => CONFIGURATION,
+            Failure::Backup(BackupCommandError::Request(_)) => CLUSTER,
+            Failure::Backup(BackupCommandError::Folder(_) | BackupCommandError::Restore(_)) => DATA_FOLDER,
+            Failure::Backup(_) => FAILED,
             Failure::Token(_) => USAGE,
             Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))
             | Failure::Invite(InviteError::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))) => DATA_FOLDER,
