@@ -11,7 +11,7 @@ use guideway_model::NodeId;
 use guideway_model::command::Command;
 use guideway_model::node::NodeView;
 use guideway_model::state::Applied;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::ask::AskError;
@@ -27,7 +27,7 @@ use crate::status::Status;
 use crate::tasks::Tasks;
 use crate::transport::{self, Doorway, Listener};
 use crate::trust::Roster;
-use crate::{announce, doubt, leader, metrics, renewal, supervisor};
+use crate::{announce, doubt, leader, metrics, recover, renewal, supervisor};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,7 @@ impl Consensus {
             .map_err(|source| StartError::Bind { address, source })?;
         let peer_address = listener.address();
         let fresh = !identity.started;
-        let engine = blocking(move || open(identity, config)).await??;
+        let (engine, rebuilds) = blocking(move || open(identity, config)).await??;
         let store = engine.open(fresh).await?;
         if let Err(error) = check_sealing_key(&engine) {
             engine.close(store, None).await;
@@ -160,7 +160,7 @@ impl Consensus {
         tasks.spawn("announcement", announce::announce(engine.clone()));
         tasks.spawn("snapshots", announce::snapshots(engine.clone()));
         tasks.spawn("measurement", announce::measure(engine.clone()));
-        tasks.spawn("supervisor", supervisor::supervise(engine.clone(), store));
+        tasks.spawn("supervisor", supervisor::supervise(engine.clone(), store, rebuilds));
         let node = Node {
             engine,
             peer_address,
@@ -288,7 +288,10 @@ impl Consensus {
 }
 
 /// A node whose Raft does not run yet, with its credentials. Blocks on the disk.
-fn open(identity: Identity, config: Config) -> Result<Arc<Engine>, CredentialsError> {
+fn open(
+    identity: Identity,
+    config: Config,
+) -> Result<(Arc<Engine>, mpsc::Receiver<recover::Request>), CredentialsError> {
     let subject = config.names.subject(&identity);
     let credentials = Credentials::open(&config.data_dir, subject, config.tuning.certificate_life)?;
     let heard: Roster = folder::Folder::of(&config.data_dir).read_json(folder::MEMBERS)?;

@@ -16,7 +16,8 @@ use crate::client::Access;
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
 use crate::membership::ADMIN_KUBECONFIG;
-use crate::{backup, membership, reference, run, sessions, status, tokens};
+use crate::recover::{Left, RecoverCommandError};
+use crate::{backup, membership, recover, reference, run, sessions, status, tokens};
 use answer::print;
 use exit::Failure;
 
@@ -60,6 +61,8 @@ enum Command {
     Backup(BackupArgs),
     /// Make a new cluster of a backup, of which this is the first node
     Restore(RestoreArgs),
+    /// Make a cluster of this node alone when most members are lost for good
+    Recover(RecoverArgs),
     /// The certificate of the node on this machine
     Certs {
         /// What to do with it
@@ -150,6 +153,15 @@ struct RestoreArgs {
     config: ConfigArg,
     #[command(flatten)]
     restore: backup::RestoreArgs,
+}
+
+#[derive(Debug, Args)]
+struct RecoverArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Do it; without this it is only said what is lost
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -273,6 +285,16 @@ async fn execute(command: Command) -> Result<(), Failure> {
             let config = load(&args.config.config)?;
             let (node, header) = backup::restore(&config, &args.restore).await?;
             print(&answer::restored(&config, &args.config.config, node, &header))
+        }
+        Command::Recover(args) => {
+            let config = load(&args.config.config)?;
+            let (left, loss) = Left::find(&config).await?;
+            print(&recover::stated(&loss))?;
+            if !args.yes {
+                return Err(RecoverCommandError::NotSure.into());
+            }
+            let loss = left.recover(&config).await?;
+            print(&recover::recovered(&loss, &args.config.config))
         }
         Command::Certs {
             task: CertsTask::Rotate(args),

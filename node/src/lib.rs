@@ -29,6 +29,7 @@ mod planner;
 mod process;
 mod questions;
 mod readiness;
+mod recover;
 mod reference;
 mod resolver;
 mod run;

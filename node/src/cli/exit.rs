@@ -13,6 +13,7 @@ use crate::demo::DemoError;
 use crate::exporter::ExporterError;
 use crate::membership::{InitError, JoinError};
 use crate::node::StartError;
+use crate::recover::RecoverCommandError;
 use crate::run::RunError;
 use crate::sessions::SessionsError;
 use crate::status::StatusError;
@@ -46,6 +47,8 @@ pub(super) enum Failure {
     Beside(#[from] BesideError),
     #[error(transparent)]
     Backup(#[from] BackupCommandError),
+    #[error(transparent)]
+    Recover(#[from] RecoverCommandError),
     #[error("--token: {0}")]
     Token(TokenError),
     #[error(transparent)]
@@ -75,6 +78,9 @@ impl Failure {
             Failure::Backup(BackupCommandError::Request(_)) => CLUSTER,
             Failure::Backup(BackupCommandError::Folder(_) | BackupCommandError::Restore(_)) => DATA_FOLDER,
             Failure::Backup(_) => FAILED,
+            Failure::Recover(RecoverCommandError::NotSure) => FAILED,
+            Failure::Recover(RecoverCommandError::Folder(_) | RecoverCommandError::Stopped(_)) => DATA_FOLDER,
+            Failure::Recover(RecoverCommandError::Beside(_)) => CLUSTER,
             Failure::Token(_) => USAGE,
             Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))
             | Failure::Invite(InviteError::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))) => DATA_FOLDER,
