@@ -33,6 +33,12 @@ impl Member {
         member
     }
 
+    /// Gives it another name, before it joins.
+    pub fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        self.write_config();
+    }
+
     /// Gives it another address, from its next start on.
     pub fn readdress(&mut self, address: Ipv4Addr) {
         self.address = address;

@@ -28,7 +28,7 @@ pub use joiner::{Joiner, parse_joiner};
 pub use key::{Key, KeyError};
 pub use kubeconfig::{KubeconfigServer, kubeconfig};
 pub use peer::{PeerIdentity, parse_peer};
-pub use read::{CertificateError, certificates, fingerprint};
+pub use read::{CertificateError, CertificateSummary, certificates, fingerprint, summary};
 pub use sealing::{OpenError, SealError, SealingKeyId, SealingKeys, SealingKeysError};
 pub use user::{MASTERS, UserIdentity, parse_user};
 pub use validity::{AUTHORITY_LIFE, BACKDATED, Validity};

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use guideway_consensus::{BesideError, shown_identity};
 use guideway_identity::JoinToken;
 use guideway_model::NodeId;
 
 use crate::client::Access;
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
-use crate::membership::ADMIN_KUBECONFIG;
+use crate::membership::{ADMIN_KUBECONFIG, KubeconfigError};
 use crate::recover::{Left, RecoverCommandError};
 use crate::{backup, membership, recover, reference, run, sessions, status, tokens};
 use answer::print;
@@ -69,6 +70,8 @@ enum Command {
         #[command(subcommand)]
         task: CertsTask,
     },
+    /// Make admin.kubeconfig anew, with a context for each node of the cluster; on the machine of one that runs
+    Kubeconfig(KubeconfigArgs),
     /// Show the nodes of the cluster, and listeners with problems
     Status(StatusArgs),
     /// Show and close live sessions of the whole cluster
@@ -164,10 +167,21 @@ struct RecoverArgs {
     yes: bool,
 }
 
+#[derive(Debug, Args)]
+struct KubeconfigArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print it instead; it is a secret
+    #[arg(long)]
+    print: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum CertsTask {
     /// Give the node another key and certificate, without ending a connection
     Rotate(ConfigArg),
+    /// Show what is in the node's folder `identity`, and when it ends; no secret is shown
+    Show(ConfigArg),
 }
 
 /// Whom to ask.
@@ -302,6 +316,24 @@ async fn execute(command: Command) -> Result<(), Failure> {
             let beside = membership::beside(&load(&args.config)?)?;
             let key = beside.rotate().await?;
             print(&answer::rotated(beside.node(), key))
+        }
+        Command::Certs {
+            task: CertsTask::Show(args),
+        } => {
+            let config = load(&args.config)?;
+            let none = || BesideError::NoNode(config.data_dir.display().to_string());
+            let shown = shown_identity(&config.data_dir).map_err(BesideError::from)?.ok_or_else(none)?;
+            print(&answer::shown(&shown))
+        }
+        Command::Kubeconfig(args) => {
+            let config = load(&args.config.config)?;
+            let text = membership::kubeconfig_of_all(&config).await?;
+            if args.print {
+                return print(&text);
+            }
+            let path = config.data_dir.join(ADMIN_KUBECONFIG);
+            membership::write_private(&path, &text).map_err(KubeconfigError::from)?;
+            print(&format!("{} has a context for each node now\n", path.display()))
         }
         Command::Status(args) => {
             let report = status::fetch(access(&args.server)?).await?;

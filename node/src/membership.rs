@@ -14,6 +14,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use rustls_pki_types::UnixTime;
 use uuid::Uuid;
 
+use crate::client::{Access, AccessError, Client, RequestError};
 use crate::config::Config;
 use crate::facts;
 
@@ -48,6 +49,20 @@ pub(crate) enum AdminError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Why there is no kubeconfig with all nodes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KubeconfigError {
+    /// The present kubeconfig cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The node does not say who the others are.
+    #[error("{0}\nThe node of this configuration must run.")]
+    Request(#[from] RequestError),
+    /// The new one cannot be made or written.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
 
 /// Why this node has no place in the cluster.
@@ -91,6 +106,11 @@ pub(crate) enum JoinError {
 
 /// Name of the administrator's kubeconfig in the data folder.
 pub(crate) const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
+
+/// Where the API lists nodes.
+const NODES: &str = "/apis/guideway.dev/v1alpha1/nodes";
+/// How long that may take.
+const NODES_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the administrator's certificate is good for. It is not renewed by itself: any member's machine can make
 /// another.
@@ -155,6 +175,21 @@ pub(crate) fn write_admin(config: &Config) -> Result<(), AdminError> {
     };
     let text = administrator(&config.data_dir, &[server])?;
     write_private(&config.data_dir.join(ADMIN_KUBECONFIG), &text)
+}
+
+/// A kubeconfig with a context for each node of the cluster, this one's first: whom it asks by default, since it is near. The
+/// node is asked who the others are.
+pub(crate) async fn kubeconfig_of_all(config: &Config) -> Result<String, KubeconfigError> {
+    let access = Access::from_kubeconfig(&config.data_dir.join(ADMIN_KUBECONFIG), Some(&config.api_url()))?;
+    let nodes = Client::new(access, NODES_TIMEOUT).get(NODES).await?;
+    let named = |node: &serde_json::Value| KubeconfigServer {
+        name: node["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        url: node["status"]["apiURL"].as_str().unwrap_or_default().to_owned(),
+    };
+    let nodes = nodes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut servers: Vec<KubeconfigServer> = nodes.iter().map(named).collect();
+    servers.sort_by_key(|server| server.name != config.name);
+    Ok(administrator(&config.data_dir, &servers)?)
 }
 
 /// A kubeconfig with a context for each server, for a new administrator of the cluster whose member has this data folder.

@@ -141,7 +141,7 @@ impl Folder {
         }
     }
 
-    fn damaged(&self, name: &str, source: AuthorityError) -> CredentialsError {
+    pub(crate) fn damaged(&self, name: &str, source: AuthorityError) -> CredentialsError {
         CredentialsError::Damaged {
             path: self.path.join(name).display().to_string(),
             source,

@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use guideway_consensus::BackupHeader;
+use guideway_consensus::{BackupHeader, ShownIdentity};
 use guideway_identity::{Digest, JoinToken};
 use guideway_model::NodeId;
+use guideway_model::meta::{Timestamp, UnixMillis};
+use rustls_pki_types::UnixTime;
 
 use super::exit::Failure;
 use crate::config::Config;
@@ -66,6 +68,28 @@ pub(super) fn restored(config: &Config, file: &Path, node: NodeId, header: &Back
 
 pub(super) fn rotated(node: NodeId, key: Digest) -> String {
     format!("node {node} has another key: {key}\n")
+}
+
+pub(super) fn shown(shown: &ShownIdentity) -> String {
+    let time = |at: UnixTime| Timestamp::from(UnixMillis(at.as_secs().saturating_mul(1000))).to_string();
+    let keys: Vec<String> = shown.sealing_keys.iter().map(ToString::to_string).collect();
+    let (authority, own) = (&shown.authority, &shown.certificate);
+    format!(
+        "cluster      {cluster}\n\
+         authority    key {authority_key}\n             good until {authority_end}\n\
+         node         {node} {name}\n             key {key}\n             good from {begin} until {end}\n             for {names}\n\
+         sealing key  {keys}\n",
+        cluster = shown.cluster,
+        authority_key = authority.key,
+        authority_end = time(authority.not_after),
+        node = shown.node,
+        name = shown.name,
+        key = own.key,
+        begin = time(own.not_before),
+        end = time(own.not_after),
+        names = own.names.join(", "),
+        keys = keys.join(", "),
+    )
 }
 
 pub(super) fn joined(config: &Config, file: &Path, node: NodeId) -> String {

@@ -11,7 +11,7 @@ use crate::client::AccessError;
 use crate::config::LoadError;
 use crate::demo::DemoError;
 use crate::exporter::ExporterError;
-use crate::membership::{InitError, JoinError};
+use crate::membership::{InitError, JoinError, KubeconfigError};
 use crate::node::StartError;
 use crate::recover::RecoverCommandError;
 use crate::run::RunError;
@@ -49,6 +49,8 @@ pub(super) enum Failure {
     Backup(#[from] BackupCommandError),
     #[error(transparent)]
     Recover(#[from] RecoverCommandError),
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
     #[error("--token: {0}")]
     Token(TokenError),
     #[error(transparent)]
@@ -81,6 +83,9 @@ impl Failure {
             Failure::Recover(RecoverCommandError::NotSure) => FAILED,
             Failure::Recover(RecoverCommandError::Folder(_) | RecoverCommandError::Stopped(_)) => DATA_FOLDER,
             Failure::Recover(RecoverCommandError::Beside(_)) => CLUSTER,
+            Failure::Kubeconfig(KubeconfigError::Access(_)) => CONFIGURATION,
+            Failure::Kubeconfig(KubeconfigError::Request(_)) => CLUSTER,
+            Failure::Kubeconfig(KubeconfigError::Admin(_)) => FAILED,
             Failure::Token(_) => USAGE,
             Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))
             | Failure::Invite(InviteError::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))) => DATA_FOLDER,
