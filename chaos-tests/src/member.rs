@@ -77,7 +77,10 @@ impl Member {
             binary::guideway(),
             ["run".as_ref(), "--config".as_ref(), self.config.as_os_str()],
         );
-        credentials::show(&self.data_dir.join("admin.kubeconfig"), &format!("{}:7443", self.address));
+        credentials::show(
+            &self.data_dir.join("admin.kubeconfig"),
+            &format!("{}:7443", self.address),
+        );
         let api = self.api();
         wait::until(&format!("{} is ready", self.name), || {
             assert!(process.exited().is_none(), "{} ended:\n{}", self.name, process.tail());

@@ -38,7 +38,9 @@ impl World {
         api.apply_all(&objects);
         api.wait_condition(&gateway, "Programmed", "True");
         cluster.wait_caught_up(&[0, 1, 2]);
-        cluster.wait_traffic(&[0, 1, 2], port, "an endpoint", |answer| matches!(answer, Answer::Label(_)));
+        cluster.wait_traffic(&[0, 1, 2], port, "an endpoint", |answer| {
+            matches!(answer, Answer::Label(_))
+        });
         World {
             endpoints,
             port,
@@ -50,7 +52,13 @@ impl World {
     fn seen(&self, api: &Api) -> Vec<Value> {
         let part = |object: &Value| {
             let found = api.read(object);
-            json!([found["spec"], found["data"], found["endpoints"], found["metadata"]["uid"], found["metadata"]["generation"]])
+            json!([
+                found["spec"],
+                found["data"],
+                found["endpoints"],
+                found["metadata"]["uid"],
+                found["metadata"]["generation"]
+            ])
         };
         self.objects.iter().map(part).collect()
     }
@@ -115,16 +123,26 @@ fn one_node_of_three_goes_on_alone_and_two_new_ones_join_it() {
         wait::until("three voters", || voters(api, 3));
         assert_eq!(world.seen(api), objects, "every object is there");
     }
-    let nodes: Vec<IpAddr> = joined.iter().map(|member| member.address().into()).chain([node]).collect();
+    let nodes: Vec<IpAddr> = joined
+        .iter()
+        .map(|member| member.address().into())
+        .chain([node])
+        .collect();
     for node in nodes {
-        assert_eq!(world.chosen(node, &tuples), chosen, "endpoints are chosen as before through {node}");
+        assert_eq!(
+            world.chosen(node, &tuples),
+            chosen,
+            "endpoints are chosen as before through {node}"
+        );
     }
     session.echo("at the end").expect("the session lived through all of it");
     // The rebuilt node is one like any other: the new ones go on without it.
     cluster.kill(0);
     let api = joined[0].api();
     wait::until("the new ones agree on a write", || {
-        let answer = api.create(&manifest::service("later", 80)).map_err(|error| error.to_string())?;
+        let answer = api
+            .create(&manifest::service("later", 80))
+            .map_err(|error| error.to_string())?;
         match answer.status {
             201 | 409 => Ok(()),
             status => Err(format!("{status}: {}", answer.text())),
@@ -141,7 +159,8 @@ fn a_backup_is_restored_where_everything_is_lost() {
     let node = cluster.node(0).address;
     let (objects, chosen) = (world.seen(&cluster.api(0)), world.chosen(node, &tuples));
     let config = config(&cluster.data_dir(0));
-    let [file, stopped, kept] = ["running.backup", "stopped.backup", "identity"].map(|name| cluster.directory().join(name));
+    let [file, stopped, kept] =
+        ["running.backup", "stopped.backup", "identity"].map(|name| cluster.directory().join(name));
     guideway(&config, &["backup", "--to", &file.to_string_lossy()]).expect("a backup");
     copy(&cluster.data_dir(0).join("identity"), &kept);
     for index in 0..3 {
@@ -153,7 +172,10 @@ fn a_backup_is_restored_where_everything_is_lost() {
     assert!(said.contains("1 sealed Secrets"), "{said}");
     for bytes in [&file, &stopped].map(|file| std::fs::read(file).expect("a file")) {
         for text in ["a word to keep", "YSB3b3JkIHRvIGtlZX"] {
-            assert!(!String::from_utf8_lossy(&bytes).contains(text), "Secrets are sealed in a backup");
+            assert!(
+                !String::from_utf8_lossy(&bytes).contains(text),
+                "Secrets are sealed in a backup"
+            );
         }
     }
 
@@ -165,7 +187,10 @@ fn a_backup_is_restored_where_everything_is_lost() {
         member.guideway(&arguments)
     };
     let refused = restore(&stopped, None).expect_err("Secrets need their key");
-    assert!(refused.contains("1 sealed Secrets") && refused.contains("--identity"), "{refused}");
+    assert!(
+        refused.contains("1 sealed Secrets") && refused.contains("--identity"),
+        "{refused}"
+    );
     let refused = restore(&config, Some(&kept)).expect_err("it is no backup");
     assert!(refused.contains("is no backup of Guideway"), "{refused}");
     let mut damaged = std::fs::read(&file).expect("a file");
@@ -183,7 +208,11 @@ fn a_backup_is_restored_where_everything_is_lost() {
     let api = member.api();
     voters(&api, 1).expect("it is alone");
     assert_eq!(world.seen(&api), objects, "every object is there, Secrets open");
-    assert_eq!(world.chosen(member.address().into(), &tuples), chosen, "endpoints are chosen as before");
+    assert_eq!(
+        world.chosen(member.address().into(), &tuples),
+        chosen,
+        "endpoints are chosen as before"
+    );
     let mut second = Member::prepare(cluster.directory(), "second", cluster.addresses().endpoint(21));
     second.join(member.config());
     second.start();
@@ -213,7 +242,9 @@ fn a_node_that_does_not_run_is_recovered_too() {
 /// Whether so many nodes vote, and there are no others.
 fn voters(api: &Api, wanted: usize) -> Result<(), String> {
     let nodes = api.nodes()?;
-    let votes = nodes.iter().filter(|node| ["leader", "follower"].contains(&node.role.as_str()));
+    let votes = nodes
+        .iter()
+        .filter(|node| ["leader", "follower"].contains(&node.role.as_str()));
     if votes.count() == wanted && nodes.len() == wanted {
         Ok(())
     } else {
@@ -241,6 +272,8 @@ fn tuples(cluster: &Cluster) -> Vec<SocketAddr> {
             TcpListener::bind((client, 0)).expect("a loopback address has free ports")
         })
         .collect();
-    let addresses = sockets.iter().map(|socket| socket.local_addr().expect("a bound socket has an address"));
+    let addresses = sockets
+        .iter()
+        .map(|socket| socket.local_addr().expect("a bound socket has an address"));
     addresses.collect()
 }

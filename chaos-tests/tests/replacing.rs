@@ -15,10 +15,14 @@ fn a_lost_machine_is_replaced_under_its_own_name() {
     let mut member = Member::prepare(cluster.directory(), "replacement", cluster.addresses().endpoint(20));
     member.rename("node-3");
     let token = guideway_chaos_tests::member::invited(&config);
-    let refused = member.guideway(&["join", "--token", &token]).expect_err("the name is taken");
+    let refused = member
+        .guideway(&["join", "--token", &token])
+        .expect_err("the name is taken");
     assert!(refused.contains("remove the old node first"), "{refused}");
     guideway(&config, &["remove", &number.to_string()]).expect("it is removed");
-    member.guideway(&["join", "--token", &token]).expect("the token is still good");
+    member
+        .guideway(&["join", "--token", &token])
+        .expect("the token is still good");
     member.start();
     for api in [cluster.api(0), member.api()] {
         wait::until("three voters", || voters(&api, 3));
@@ -62,11 +66,15 @@ fn a_node_gets_another_address_and_is_found_again() {
     }
     // It votes from there: of four, two others and it are needed.
     cluster.kill(1);
-    wait::until("three of four agree on a write", || write(&member.api(), "after-moving"));
+    wait::until("three of four agree on a write", || {
+        write(&member.api(), "after-moving")
+    });
 }
 
 fn write(api: &Api, name: &str) -> Result<(), String> {
-    let answer = api.create(&manifest::service(name, 80)).map_err(|error| error.to_string())?;
+    let answer = api
+        .create(&manifest::service(name, 80))
+        .map_err(|error| error.to_string())?;
     match answer.status {
         201 | 409 => Ok(()),
         status => Err(format!("{status}: {}", answer.text())),
@@ -77,14 +85,18 @@ fn number_of(api: &Api, name: &str) -> u64 {
     wait::until(&format!("the number of {name}"), || {
         let nodes = api.nodes()?;
         let node = nodes.iter().find(|node| node.name == name).ok_or("not a member")?;
-        let number = node.object["spec"]["id"].as_u64().or_else(|| node.object["status"]["id"].as_u64());
+        let number = node.object["spec"]["id"]
+            .as_u64()
+            .or_else(|| node.object["status"]["id"].as_u64());
         number.ok_or_else(|| node.object.to_string())
     })
 }
 
 fn voters(api: &Api, wanted: usize) -> Result<(), String> {
     let nodes = api.nodes()?;
-    let votes = nodes.iter().filter(|node| ["leader", "follower"].contains(&node.role.as_str()));
+    let votes = nodes
+        .iter()
+        .filter(|node| ["leader", "follower"].contains(&node.role.as_str()));
     if votes.count() == wanted && nodes.len() == wanted {
         Ok(())
     } else {

@@ -20,7 +20,7 @@ const LARGE: usize = 600 * 1024;
 
 #[test]
 fn what_is_in_a_secret_is_on_no_disk() {
-    let mut cluster = Cluster::start_with(&["store.snapshot_log_bytes=1MiB"]);
+    let mut cluster = Cluster::start_with(&["store.snapshot_log_bytes=\"1MiB\""]);
     for round in 0..4 {
         cluster.api(round % 3).apply(&secret(round));
     }

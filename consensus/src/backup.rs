@@ -71,7 +71,9 @@ pub enum BackupError {
         path: PathBuf,
     },
     /// Made by a newer release.
-    #[error("{path:?} is a backup of version {found}, this binary reads version {VERSION}: run the binary that made it, or a newer one")]
+    #[error(
+        "{path:?} is a backup of version {found}, this binary reads version {VERSION}: run the binary that made it, or a newer one"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -108,7 +110,10 @@ impl BackupHeader {
             objects: state.object_count(),
             secrets: sealed_secrets(state),
             sealing_key: state.sealing_key().map(str::to_owned),
-            nodes: state.nodes().map(|(id, record)| (id.0, record.facts.name.clone())).collect(),
+            nodes: state
+                .nodes()
+                .map(|(id, record)| (id.0, record.facts.name.clone()))
+                .collect(),
         }
     }
 }
@@ -168,8 +173,12 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<Backup, BackupError> {
     let path = || path.to_owned();
     let damaged = |problem: String| BackupError::Damaged { path: path(), problem };
     let (first, rest) = line(bytes).ok_or_else(|| BackupError::Foreign { path: path() })?;
-    let version = first.strip_prefix(MAGIC).ok_or_else(|| BackupError::Foreign { path: path() })?;
-    let found: u32 = version.parse().map_err(|_| damaged(format!("its version is {version:?}")))?;
+    let version = first
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| BackupError::Foreign { path: path() })?;
+    let found: u32 = version
+        .parse()
+        .map_err(|_| damaged(format!("its version is {version:?}")))?;
     if found != VERSION {
         return Err(BackupError::Newer { path: path(), found });
     }
@@ -279,7 +288,10 @@ mod tests {
             assert!(read(&bytes[..place]).is_err(), "{place} bytes");
         }
         let error = read(&[&bytes, b"x".as_slice()].concat()).expect_err("more").to_string();
-        assert_eq!(error, "\"f\" is damaged: 1 bytes follow its end; use another copy of it");
+        assert_eq!(
+            error,
+            "\"f\" is damaged: 1 bytes follow its end; use another copy of it"
+        );
     }
 
     #[test]

@@ -12,11 +12,11 @@ use std::io;
 use std::time::Duration;
 
 use guideway_model::command::{Command, Proposal};
-use guideway_model::state::{Applied, State};
+use guideway_model::state::State;
 use guideway_model::{NodeId, wire};
+use openraft::RaftLogReader;
 use openraft::impls::BasicNode;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
-use openraft::RaftLogReader;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -63,7 +63,9 @@ pub struct LostMember {
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// Nothing is lost.
-    #[error("{answering} of {voters} voters answer, which is a majority: nothing is lost. Take single members out with `guideway remove`")]
+    #[error(
+        "{answering} of {voters} voters answer, which is a majority: nothing is lost. Take single members out with `guideway remove`"
+    )]
     QuorumLives {
         /// Voters that answer, this node included.
         answering: usize,
@@ -71,7 +73,9 @@ pub enum RecoverError {
         voters: usize,
     },
     /// The node is nobody's.
-    #[error("node {0} is no member in its own state: it was removed, or has never caught up. Use the data folder of another")]
+    #[error(
+        "node {0} is no member in its own state: it was removed, or has never caught up. Use the data folder of another"
+    )]
     NotAMember(NodeId),
     /// The folder cannot be used.
     #[error(transparent)]
@@ -115,9 +119,13 @@ impl Engine {
         if answering * 2 > voters {
             return Err(RecoverError::QuorumLives { answering, voters });
         }
-        let last = self.metrics().and_then(|metrics| metrics.last_log_index).unwrap_or_default();
+        let last = self
+            .metrics()
+            .and_then(|metrics| metrics.last_log_index)
+            .unwrap_or_default();
         let voters: BTreeSet<NodeId> = status.voters.iter().copied().collect();
-        let mut loss = loss(self.node_id(), &self.applied_now(), last, &voters)?;
+        let applied = self.applied_now();
+        let mut loss = loss(self.node_id(), (&applied.state, applied.index), last, &voters)?;
         loss.running = true;
         for member in &mut loss.members {
             member.answers = Some(answers(member.node));
@@ -133,7 +141,10 @@ impl Engine {
         let loss = self.loss().await?;
         let (done, rebuilt) = oneshot::channel();
         self.rebuild.try_send(done).map_err(|_| RecoverError::Busy)?;
-        rebuilt.await.map_err(|_| RecoverError::Busy)?.map_err(RecoverError::Store)?;
+        rebuilt
+            .await
+            .map_err(|_| RecoverError::Busy)?
+            .map_err(RecoverError::Store)?;
         let mut applied = self.applied.subscribe();
         let own = self.node_id();
         let alone = applied.wait_for(|applied| applied.state.nodes().all(|(id, _)| id == own));
@@ -148,7 +159,13 @@ impl Engine {
         let data_dir = self.config.data_dir.clone();
         let opened = blocking(move || Store::open(&data_dir, false)).await;
         let store = opened.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        let rebuilt = rebuild(&store, self.node_id(), &self.config.facts.peer_address, &self.applied_now().state).await;
+        let rebuilt = rebuild(
+            &store,
+            self.node_id(),
+            &self.config.facts.peer_address,
+            &self.applied_now().state,
+        )
+        .await;
         let closed = blocking(move || store.close()).await;
         rebuilt?;
         closed.map_err(io::Error::other)
@@ -161,7 +178,12 @@ impl Stopped {
     /// # Errors
     /// The node is no member.
     pub fn loss(&self) -> Result<Loss, RecoverError> {
-        loss(self.node, &self.applied, self.last, &self.voters)
+        loss(
+            self.node,
+            (&self.applied.state, self.committed),
+            self.applied.index,
+            &self.voters,
+        )
     }
 
     /// Makes the node the only member of its cluster, from its next start on.
@@ -177,8 +199,12 @@ impl Stopped {
     }
 }
 
-fn loss(node: NodeId, applied: &Applied, last: u64, voters: &BTreeSet<NodeId>) -> Result<Loss, RecoverError> {
-    let state = &applied.state;
+fn loss(
+    node: NodeId,
+    (state, applied): (&State, u64),
+    last: u64,
+    voters: &BTreeSet<NodeId>,
+) -> Result<Loss, RecoverError> {
     if state.node(node).is_none() {
         return Err(RecoverError::NotAMember(node));
     }
@@ -193,8 +219,8 @@ fn loss(node: NodeId, applied: &Applied, last: u64, voters: &BTreeSet<NodeId>) -
     Ok(Loss {
         node,
         running: false,
-        applied: applied.index,
-        last: last.max(applied.index),
+        applied,
+        last: last.max(applied),
         objects: state.object_count(),
         members: members.collect(),
     })

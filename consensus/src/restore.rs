@@ -53,7 +53,9 @@ pub enum RestoreError {
         key: String,
     },
     /// The key is another one.
-    #[error("{path:?} holds sealing key {found}, and the backup's Secrets are sealed with key {wanted}: it is of another cluster")]
+    #[error(
+        "{path:?} holds sealing key {found}, and the backup's Secrets are sealed with key {wanted}: it is of another cluster"
+    )]
     OtherKey {
         /// The folder.
         path: PathBuf,
@@ -170,7 +172,7 @@ fn taken_over(
     sealing: &SealingKeys,
 ) -> Result<(State, NodeId), RestoreError> {
     let time = state.time().max(UnixMillis(clock::now().0));
-    let mut apply = |state: &mut State, command| match state.apply(Proposal { time, command }) {
+    let apply = |state: &mut State, command| match state.apply(Proposal { time, command }) {
         Outcome::Refused(refusal) => Err(RestoreError::Refused(Box::new(refusal))),
         outcome => Ok(outcome),
     };

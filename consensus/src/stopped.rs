@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use futures_util::stream;
 use guideway_model::NodeId;
 use guideway_model::state::Applied;
-use openraft::StorageHelper;
-use openraft::storage::RaftLogStorage;
+use openraft::storage::RaftStateMachine;
+use openraft::{RaftLogReader, StorageHelper};
 use tokio::sync::watch;
 
 use crate::consensus::StartError;
@@ -15,13 +16,16 @@ use crate::identity::Identity;
 use crate::machine::{Machine, SnapshotPressure};
 use crate::store::Store;
 
-/// An opened data folder, with the state up to what its node knew committed. Nobody else can open it meanwhile.
+/// An opened data folder, with the state after all that is in its log. Nobody else can open it meanwhile.
+///
+/// What a node knows committed is on its disk a little late, so that the last entries may well have been acknowledged.
 pub struct Stopped {
     pub(crate) store: Store,
     pub(crate) node: NodeId,
+    /// After the last log entry.
     pub(crate) applied: Applied,
-    /// Last log index that it has.
-    pub(crate) last: u64,
+    /// Last log index that the node knew committed.
+    pub(crate) committed: u64,
     pub(crate) voters: BTreeSet<NodeId>,
 }
 
@@ -38,11 +42,11 @@ impl Stopped {
         let path = data_dir.to_owned();
         let store = blocking(move || Store::open(&path, false)).await??;
         match read(&store, identity.node).await {
-            Ok((applied, last, voters)) => Ok(Stopped {
+            Ok((applied, committed, voters)) => Ok(Stopped {
                 store,
                 node: identity.node,
                 applied,
-                last,
+                committed,
                 voters,
             }),
             Err(problem) => {
@@ -52,7 +56,7 @@ impl Stopped {
         }
     }
 
-    /// The state that the node knew committed.
+    /// The state after all that is in the log.
     pub fn applied(&self) -> &Applied {
         &self.applied
     }
@@ -66,16 +70,29 @@ impl Stopped {
     }
 }
 
-/// The state, the last index and the voters.
+/// The state after the last entry, the last index known committed, and the voters.
 async fn read(store: &Store, node: NodeId) -> Result<(Applied, u64, BTreeSet<NodeId>), String> {
-    let (published, applied) = watch::channel(Applied::default());
-    let mut machine = Machine::new(store.snapshots.clone(), published.into(), SnapshotPressure::new(u64::MAX));
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let (published, watched) = watch::channel(Applied::default());
+    let mut machine = Machine::new(
+        store.snapshots.clone(),
+        published.into(),
+        SnapshotPressure::new(u64::MAX),
+    );
     let mut log = store.log.clone();
-    let found = StorageHelper::new(&mut log, &mut machine).with_id(node.0).get_initial_state().await;
-    let found = found.map_err(|error| error.to_string())?;
-    let state = log.get_log_state().await.map_err(|error| error.to_string())?;
+    let found = StorageHelper::new(&mut log, &mut machine)
+        .with_id(node.0)
+        .get_initial_state()
+        .await;
+    let found = found.map_err(|error| text(&error))?;
     let voters = found.membership_state.effective().voter_ids().map(NodeId).collect();
-    let applied = applied.borrow().clone();
-    let last = state.last_log_id.map_or(0, |last| last.index).max(applied.index);
-    Ok((applied, last, voters))
+    let (applied, _) = machine.applied_state().await.map_err(|error| text(&error))?;
+    let committed = applied.map_or(0, |applied| applied.index);
+    let first = applied.map_or(0, |applied| applied.index + 1);
+    let entries = log.try_get_log_entries(first..).await.map_err(|error| text(&error))?;
+    let entries = entries.into_iter().map(|entry| Ok((entry, None)));
+    let rest = machine.apply(stream::iter(entries)).await;
+    rest.map_err(|error| text(&error))?;
+    let state = watched.borrow().clone();
+    Ok((state, committed, voters))
 }

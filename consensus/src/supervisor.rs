@@ -16,8 +16,8 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::mpsc;
 
 use crate::engine::{Engine, Running, blocking};
-use crate::{metrics, recover};
 use crate::store::Store;
+use crate::{metrics, recover};
 
 /// First and longest pause before the store is opened again.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];

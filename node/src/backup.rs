@@ -23,7 +23,7 @@ const BACKUP: &str = "/backup";
 
 /// What a cluster is restored from.
 #[derive(Debug, Args)]
-pub(crate) struct RestoreArgs {
+pub(crate) struct RestoreSource {
     /// A file that `guideway backup` wrote
     #[arg(long, value_name = "FILE")]
     pub(crate) from: PathBuf,
@@ -96,7 +96,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result<BackupHeader, BackupCommandError> {
 }
 
 /// Makes a cluster of a backup in the data folder, with this node as its first.
-pub(crate) async fn restore(config: &Config, args: &RestoreArgs) -> Result<(NodeId, BackupHeader), BackupCommandError> {
+pub(crate) async fn restore(config: &Config, args: &RestoreSource) -> Result<(NodeId, BackupHeader), BackupCommandError> {
     let backup = Backup::read(&args.from)?;
     let header = backup.header.clone();
     let restoring = Restoring {

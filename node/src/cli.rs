@@ -2,6 +2,7 @@
 
 mod answer;
 mod exit;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,16 +10,14 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use guideway_consensus::{BesideError, shown_identity};
 use guideway_identity::JoinToken;
 use guideway_model::NodeId;
 
 use crate::client::Access;
 use crate::config::{self, Config, LoadError};
 use crate::demo::{self, DemoOptions};
-use crate::membership::{ADMIN_KUBECONFIG, KubeconfigError};
-use crate::recover::{Left, RecoverCommandError};
-use crate::{backup, membership, recover, reference, run, sessions, status, tokens};
+use crate::membership::ADMIN_KUBECONFIG;
+use crate::{membership, reference, run, sessions, status, tokens};
 use answer::print;
 use exit::Failure;
 
@@ -58,20 +57,8 @@ enum Command {
     Invite(InviteArgs),
     /// Remove a member for good; on the machine of another that runs
     Remove(RemoveArgs),
-    /// Write the replicated state to a file, Secrets sealed; takes the role cluster-admin
-    Backup(BackupArgs),
-    /// Make a new cluster of a backup, of which this is the first node
-    Restore(RestoreArgs),
-    /// Make a cluster of this node alone when most members are lost for good
-    Recover(RecoverArgs),
-    /// The certificate of the node on this machine
-    Certs {
-        /// What to do with it
-        #[command(subcommand)]
-        task: CertsTask,
-    },
-    /// Make admin.kubeconfig anew, with a context for each node of the cluster; on the machine of one that runs
-    Kubeconfig(KubeconfigArgs),
+    #[command(flatten)]
+    Upkeep(upkeep::Task),
     /// Show the nodes of the cluster, and listeners with problems
     Status(StatusArgs),
     /// Show and close live sessions of the whole cluster
@@ -136,52 +123,6 @@ struct RemoveArgs {
     /// Its number, as `guideway status` shows it; it is never given again
     #[arg(value_name = "NUMBER")]
     node: u64,
-}
-
-#[derive(Debug, Args)]
-struct BackupArgs {
-    #[command(flatten)]
-    server: ServerArgs,
-    /// File to write, readable for its owner alone
-    #[arg(long, value_name = "FILE")]
-    to: PathBuf,
-    /// Read the data folder of the node with this configuration, which does not run, instead of asking a node
-    #[arg(long, conflicts_with_all = ["server", "kubeconfig"])]
-    stopped: bool,
-}
-
-#[derive(Debug, Args)]
-struct RestoreArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    #[command(flatten)]
-    restore: backup::RestoreArgs,
-}
-
-#[derive(Debug, Args)]
-struct RecoverArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Do it; without this it is only said what is lost
-    #[arg(long)]
-    yes: bool,
-}
-
-#[derive(Debug, Args)]
-struct KubeconfigArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Print it instead; it is a secret
-    #[arg(long)]
-    print: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum CertsTask {
-    /// Give the node another key and certificate, without ending a connection
-    Rotate(ConfigArg),
-    /// Show what is in the node's folder `identity`, and when it ends; no secret is shown
-    Show(ConfigArg),
 }
 
 /// Whom to ask.
@@ -286,55 +227,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
             membership::beside(&load(&args.config.config)?)?.remove(node).await?;
             print(&format!("node {node} is no member any more: it is let in nowhere\n"))
         }
-        Command::Backup(args) => {
-            let header = if args.stopped {
-                let config = args.server.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
-                backup::of_stopped(&load(config)?, &args.to).await?
-            } else {
-                backup::of_running(access(&args.server)?, &args.to).await?
-            };
-            print(&answer::backed_up(&args.to, &header))
-        }
-        Command::Restore(args) => {
-            let config = load(&args.config.config)?;
-            let (node, header) = backup::restore(&config, &args.restore).await?;
-            print(&answer::restored(&config, &args.config.config, node, &header))
-        }
-        Command::Recover(args) => {
-            let config = load(&args.config.config)?;
-            let (left, loss) = Left::find(&config).await?;
-            print(&recover::stated(&loss))?;
-            if !args.yes {
-                return Err(RecoverCommandError::NotSure.into());
-            }
-            let loss = left.recover(&config).await?;
-            print(&recover::recovered(&loss, &args.config.config))
-        }
-        Command::Certs {
-            task: CertsTask::Rotate(args),
-        } => {
-            let beside = membership::beside(&load(&args.config)?)?;
-            let key = beside.rotate().await?;
-            print(&answer::rotated(beside.node(), key))
-        }
-        Command::Certs {
-            task: CertsTask::Show(args),
-        } => {
-            let config = load(&args.config)?;
-            let none = || BesideError::NoNode(config.data_dir.display().to_string());
-            let shown = shown_identity(&config.data_dir).map_err(BesideError::from)?.ok_or_else(none)?;
-            print(&answer::shown(&shown))
-        }
-        Command::Kubeconfig(args) => {
-            let config = load(&args.config.config)?;
-            let text = membership::kubeconfig_of_all(&config).await?;
-            if args.print {
-                return print(&text);
-            }
-            let path = config.data_dir.join(ADMIN_KUBECONFIG);
-            membership::write_private(&path, &text).map_err(KubeconfigError::from)?;
-            print(&format!("{} has a context for each node now\n", path.display()))
-        }
+        Command::Upkeep(task) => upkeep::execute(task).await,
         Command::Status(args) => {
             let report = status::fetch(access(&args.server)?).await?;
             print(&match args.output {

@@ -125,7 +125,9 @@ impl Client {
     /// The bytes at `path`, which may be many.
     pub async fn download(&self, path: &str) -> Result<Bytes, RequestError> {
         let url = format!("{}{path}", self.access.server);
-        let answer = self.exchange_at_most(Method::GET, &url, Bytes::new(), MAX_BACKUP_BYTES).await?;
+        let answer = self
+            .exchange_at_most(Method::GET, &url, Bytes::new(), MAX_BACKUP_BYTES)
+            .await?;
         if answer.status.is_success() {
             return Ok(answer.body);
         }

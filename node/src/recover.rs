@@ -77,7 +77,10 @@ pub(crate) fn stated(loss: &Loss) -> String {
             Some(false) => ", which does not answer",
             None => "",
         };
-        text += &format!("  node {} {} at {}, {role}{answers}\n", member.node, member.name, member.peer_address);
+        text += &format!(
+            "  node {} {} at {}, {role}{answers}\n",
+            member.node, member.name, member.peer_address
+        );
     }
     text += "None of them may ever start again: several of them together would be a cluster of their own.\n";
     text

@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use guideway_api::ports::{
-    BackupPieces, ClosedSessions, Cluster, Committed, FoundEvents, FoundSessions, NodeSilent, ProposeFailure, ReadFailure,
-    ReadinessCheck, SessionImpact, Sessions, TriedChange,
+    BackupPieces, ClosedSessions, Cluster, Committed, FoundEvents, FoundSessions, NodeSilent, ProposeFailure,
+    ReadFailure, ReadinessCheck, SessionImpact, Sessions, TriedChange,
 };
 use guideway_api::{AuditLog, Limits, Options, Transport, router, serve};
 use guideway_identity::{ApiToken, SealingKeys};
