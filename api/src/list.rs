@@ -59,7 +59,7 @@ pub(crate) async fn list(
         token.as_ref(),
         server.limits.list_page,
     )?;
-    Ok(stream_page(server, target, page, permit))
+    stream_page(server, target, page, permit)
 }
 
 fn page(
@@ -136,16 +136,21 @@ pub(crate) fn list_metadata(version: impl ToString, continue_token: Option<&str>
 }
 
 /// Encodes a page chunk by chunk, as fast as the client takes it. The permit is held to the end. A Secret that does not
-/// open cuts the answer off, so that a client does not take it for the whole.
-fn stream_page(server: &Server, target: &Target, page: Page, permit: OwnedSemaphorePermit) -> Response<Body> {
+/// open is the answer if it is in the first chunk; later it cuts the answer off, so that nobody takes it for the whole.
+fn stream_page(
+    server: &Server,
+    target: &Target,
+    page: Page,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response<Body>, Status> {
     let metadata = list_metadata(page.version, page.continue_token.as_deref());
     let mut head = target.view.list(target, metadata, Vec::new()).to_string();
     let (cluster, target) = (Arc::clone(&server.cluster), target.clone());
     // The head ends with the empty array and the object around it; items go between.
     head.truncate(head.len() - "]}".len());
     let objects = page.objects;
-    let chunks = objects.len().div_ceil(CHUNK);
-    let body = stream::iter((0..=chunks).map(move |chunk| {
+    let last = objects.len().div_ceil(CHUNK);
+    let mut chunks = (0..=last).map(move |chunk| {
         let _held = &permit;
         let mut bytes = if chunk == 0 {
             head.clone().into_bytes()
@@ -157,15 +162,17 @@ fn stream_page(server: &Server, target: &Target, page: Page, permit: OwnedSemaph
             if index > 0 {
                 bytes.push(b',');
             }
-            let object =
-                opened(cluster.sealer(), object).map_err(|_told| std::io::Error::other("a Secret does not open"))?;
+            let object = opened(cluster.sealer(), object)?;
             let item = target.view.item(&target, object.encode(target.version));
             bytes.extend_from_slice(item.to_string().as_bytes());
         }
-        if chunk == chunks {
+        if chunk == last {
             bytes.extend_from_slice(b"]}");
         }
-        Ok::<Bytes, std::io::Error>(Bytes::from(bytes))
-    }));
-    answer::stream(Body::from_stream(body))
+        Ok::<Bytes, Status>(Bytes::from(bytes))
+    });
+    let first = chunks.next().transpose()?;
+    let rest = chunks.map(|chunk| chunk.map_err(|_told| std::io::Error::other("a Secret does not open")));
+    let body = stream::iter(first.map(Ok).into_iter().chain(rest));
+    Ok(answer::stream(Body::from_stream(body)))
 }
