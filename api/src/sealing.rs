@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use guideway_model::command::Part;
 use guideway_model::meta::Uid;
+use guideway_model::resource::Secret;
 use guideway_model::sealing::{self, Sealer, SealingError};
 use guideway_model::{Command, Object, State};
 
@@ -15,6 +16,19 @@ impl Server {
     /// An object as clients see it.
     pub(crate) fn opened<'a>(&self, object: &'a Object) -> Result<Cow<'a, Object>, Status> {
         opened(self.cluster.sealer(), object)
+    }
+
+    /// An object that is gone, as clients see it: one that does not open can be deleted, and is shown without its data.
+    pub(crate) fn opened_last(&self, object: Object) -> Object {
+        match (self.opened(&object), &object) {
+            (Ok(opened), _) => opened.into_owned(),
+            (Err(_told), Object::Secret(secret)) => {
+                let mut secret = Secret::clone(secret);
+                secret.sealed = None;
+                Object::Secret(Arc::new(secret))
+            }
+            (Err(_told), _) => object,
+        }
     }
 
     /// A command as it is proposed. `state` is what the writer has seen, or later.

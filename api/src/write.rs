@@ -163,9 +163,14 @@ pub(crate) async fn submit(
     if dry_run {
         target.caller.set_audited();
         let mut rehearsal = Rehearsal::begin(server.state(Freshness::Linearizable).await?);
+        let deletes = matches!(command, Command::Delete { .. });
         let object = rehearsal.apply(command)?;
         return Ok(Written {
-            object: server.opened(&object)?.into_owned(),
+            object: if deletes {
+                server.opened_last(object)
+            } else {
+                server.opened(&object)?.into_owned()
+            },
             warnings: rehearsal.warnings(server).await?,
         });
     }
@@ -196,7 +201,10 @@ pub(crate) async fn submit(
         target.caller.set_audited();
     }
     Ok(Written {
-        object: server.opened(&result?.0)?.into_owned(),
+        object: match planned.verb {
+            Verb::Delete => server.opened_last(result?.0),
+            _ => server.opened(&result?.0)?.into_owned(),
+        },
         warnings: Vec::new(),
     })
 }
