@@ -96,7 +96,10 @@ fn put(path: &Path, bytes: &[u8]) -> Result<BackupHeader, BackupCommandError> {
 }
 
 /// Makes a cluster of a backup in the data folder, with this node as its first.
-pub(crate) async fn restore(config: &Config, args: &RestoreSource) -> Result<(NodeId, BackupHeader), BackupCommandError> {
+pub(crate) async fn restore(
+    config: &Config,
+    args: &RestoreSource,
+) -> Result<(NodeId, BackupHeader), BackupCommandError> {
     let backup = Backup::read(&args.from)?;
     let header = backup.header.clone();
     let restoring = Restoring {
