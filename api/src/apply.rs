@@ -59,10 +59,13 @@ pub(crate) async fn apply(
                 permission::check_verb(server, target, Verb::Create.as_str(), "")?;
                 request.creation(&state, &key)?
             }
-            Some(before) => match request.change(before)? {
-                Some(planned) => planned,
-                None => return Ok(answer_object(target, StatusCode::OK, before, &request.warnings)),
-            },
+            Some(before) => {
+                let before = server.opened(before)?;
+                match request.change(&before)? {
+                    Some(planned) => planned,
+                    None => return Ok(answer_object(target, StatusCode::OK, &before, &request.warnings)),
+                }
+            }
         };
         match submit(server, target, planned.command, parameters.dry_run).await {
             Err(status) if status.is_conflict() || status.is_already_exists() => {}

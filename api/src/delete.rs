@@ -129,8 +129,8 @@ pub(crate) async fn delete_collection(
         let mut rehearsal = Rehearsal::begin(Arc::clone(&state));
         let commands = selected.into_iter().map(|(key, uid)| delete_command(key, uid));
         let gone = commands
-            .map(|command| rehearsal.apply(command))
-            .collect::<Result<_, _>>()?;
+            .map(|command| Ok(server.opened_last(rehearsal.apply(command)?)))
+            .collect::<Result<_, Status>>()?;
         warnings = rehearsal.warnings(server).await?;
         gone
     } else {

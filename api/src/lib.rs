@@ -41,6 +41,7 @@ mod request;
 mod resource;
 mod reviews;
 mod router;
+mod sealing;
 mod selection;
 mod selector;
 mod serve;

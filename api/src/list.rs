@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answer;
 use crate::query::{Freshness, ListParameters};
+use crate::sealing::opened;
 use crate::server::Server;
 use crate::status::Status;
 use crate::target::Target;
@@ -58,7 +59,7 @@ pub(crate) async fn list(
         token.as_ref(),
         server.limits.list_page,
     )?;
-    Ok(stream_page(target, page, permit))
+    stream_page(server, target, page, permit)
 }
 
 fn page(
@@ -134,16 +135,22 @@ pub(crate) fn list_metadata(version: impl ToString, continue_token: Option<&str>
     Value::Object(metadata)
 }
 
-/// Encodes a page chunk by chunk, as fast as the client takes it. The permit is held to the end.
-fn stream_page(target: &Target, page: Page, permit: OwnedSemaphorePermit) -> Response<Body> {
+/// Encodes a page chunk by chunk, as fast as the client takes it. The permit is held to the end. A Secret that does not
+/// open is the answer if it is in the first chunk; later it cuts the answer off, so that nobody takes it for the whole.
+fn stream_page(
+    server: &Server,
+    target: &Target,
+    page: Page,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response<Body>, Status> {
     let metadata = list_metadata(page.version, page.continue_token.as_deref());
     let mut head = target.view.list(target, metadata, Vec::new()).to_string();
-    let target = target.clone();
+    let (cluster, target) = (Arc::clone(&server.cluster), target.clone());
     // The head ends with the empty array and the object around it; items go between.
     head.truncate(head.len() - "]}".len());
     let objects = page.objects;
-    let chunks = objects.len().div_ceil(CHUNK);
-    let body = stream::iter((0..=chunks).map(move |chunk| {
+    let last = objects.len().div_ceil(CHUNK);
+    let mut chunks = (0..=last).map(move |chunk| {
         let _held = &permit;
         let mut bytes = if chunk == 0 {
             head.clone().into_bytes()
@@ -155,13 +162,17 @@ fn stream_page(target: &Target, page: Page, permit: OwnedSemaphorePermit) -> Res
             if index > 0 {
                 bytes.push(b',');
             }
+            let object = opened(cluster.sealer(), object)?;
             let item = target.view.item(&target, object.encode(target.version));
             bytes.extend_from_slice(item.to_string().as_bytes());
         }
-        if chunk == chunks {
+        if chunk == last {
             bytes.extend_from_slice(b"]}");
         }
-        Ok::<Bytes, std::convert::Infallible>(Bytes::from(bytes))
-    }));
-    answer::stream(Body::from_stream(body))
+        Ok::<Bytes, Status>(Bytes::from(bytes))
+    });
+    let first = chunks.next().transpose()?;
+    let rest = chunks.map(|chunk| chunk.map_err(|_told| std::io::Error::other("a Secret does not open")));
+    let body = stream::iter(first.map(Ok).into_iter().chain(rest));
+    Ok(answer::stream(Body::from_stream(body)))
 }

@@ -76,9 +76,9 @@ pub(crate) async fn patch(
     for _ in 0..TRIES {
         let mut warnings = patch_warnings.clone();
         let state = server.state(Freshness::Linearizable).await?;
-        let before = stored(&state, target, &key)?;
-        let Some(command) = patch.command(target, before, parameters, &mut warnings)? else {
-            return Ok(answer_object(target, StatusCode::OK, before, &warnings));
+        let before = server.opened(stored(&state, target, &key)?)?;
+        let Some(command) = patch.command(target, &before, parameters, &mut warnings)? else {
+            return Ok(answer_object(target, StatusCode::OK, &before, &warnings));
         };
         match submit(server, target, command, parameters.dry_run).await {
             Err(status) if status.is_conflict() => {}

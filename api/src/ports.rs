@@ -3,6 +3,7 @@
 
 use futures_util::future::BoxFuture;
 use guideway_model::node::NodeView;
+use guideway_model::sealing::Sealer;
 use guideway_model::state::Applied;
 use guideway_model::{Command, Outcome};
 use tokio::sync::watch;
@@ -21,6 +22,12 @@ pub trait Cluster: Sessions + Deeds {
     /// Replicates a command and waits until it is applied. Implementations bound the wait themselves.
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, ProposeFailure>>;
 
+    /// Seals and opens Secrets with this node's keys.
+    fn sealer(&self) -> &dyn Sealer;
+
+    /// The bytes of a backup of this state, piece by piece; each piece is made when it is asked for.
+    fn backup(&self, applied: Applied) -> BackupPieces;
+
     /// A state that holds every write acknowledged before the call, on any node.
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>>;
 
@@ -30,6 +37,9 @@ pub trait Cluster: Sessions + Deeds {
     /// What must hold before this node is ready; `/readyz` is 200 when every result is `Ok`.
     fn readiness(&self) -> Vec<ReadinessCheck>;
 }
+
+/// A backup on its way to whoever asked for it.
+pub type BackupPieces = Box<dyn Iterator<Item = Vec<u8>> + Send>;
 
 /// A command that was committed and applied. Its outcome may be a refusal.
 #[derive(Clone, Debug, PartialEq)]

@@ -127,8 +127,8 @@ async fn handle(server: &Server, plan: Plan, request: Request) -> Result<Respons
     match verb {
         Verb::Get => {
             let state = server.state(parameters.freshness()?).await?;
-            let object = write::stored(&state, &target, &target.key(kind))?;
-            Ok(write::answer_object(&target, StatusCode::OK, object, &[]))
+            let object = server.opened(write::stored(&state, &target, &target.key(kind))?)?;
+            Ok(write::answer_object(&target, StatusCode::OK, &object, &[]))
         }
         Verb::List => list::list(server, &target, kind, &parameters.list()?, permit).await,
         Verb::Create => write::create(server, &target, kind, &parameters.write(&head.headers)?, &payload).await,

@@ -1,8 +1,8 @@
 //! Entry point: which path is answered by which module.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, VARY};
@@ -10,10 +10,15 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
+use axum::{Extension, Router};
+use bytes::Bytes;
+use futures_util::stream;
 use guideway_identity::CookieKey;
 use serde_json::Value;
 
 use crate::audit::AuditLog;
+use crate::caller::Caller;
+use crate::failure::not_read;
 use crate::limits::Limits;
 use crate::ports::{Cluster, ReadinessCheck};
 use crate::query::Parameters;
@@ -66,6 +71,7 @@ pub fn router(cluster: Arc<dyn Cluster>, options: Options) -> Router {
                 .delete(dashboard::sign_out),
         )
         .route("/metrics", get(metrics_text))
+        .route("/backup", get(backup))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&server), doorman::admit))
@@ -146,6 +152,23 @@ async fn metrics_text(State(server): Shared, uri: Uri) -> Response<Body> {
         return no_such_path(uri).await.into_response();
     };
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text()).into_response()
+}
+
+/// The replicated state as a file. The roles give it to `cluster-admin` alone: it holds the key of the flow hash, and the
+/// digests of tokens.
+async fn backup(State(server): Shared, Extension(caller): Extension<Arc<Caller>>) -> Result<Response<Body>, Status> {
+    let permit = server.admit_request()?;
+    let applied = server.cluster.linearizable().await;
+    let applied = applied.map_err(|failure| not_read(&failure))?;
+    tracing::info!(user = caller.user.name, index = applied.index, "a backup is taken");
+    let pieces = server.cluster.backup(applied).map(move |piece| {
+        let _held = &permit;
+        Ok::<Bytes, Infallible>(Bytes::from(piece))
+    });
+    let mut response = answer::stream(Body::from_stream(stream::iter(pieces)));
+    let binary = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, binary);
+    Ok(response)
 }
 
 async fn alive(uri: Uri) -> Response<Body> {

@@ -71,7 +71,7 @@ pub(crate) async fn watch(
     let now = Instant::now();
     let longest = server.limits.watch_duration;
     let watcher = Watcher {
-        encoder: Encoder::new(target),
+        encoder: Encoder::of_stored(target, Arc::clone(&server.cluster)),
         kind,
         namespace: target.namespace.clone(),
         selector: match &target.name {

@@ -93,7 +93,7 @@ pub(crate) async fn update(
         let mut warnings = body_warnings.clone();
         let (body, sent) = (body.clone(), sent.clone());
         let state = seen_state(server, &key, &preconditions).await?;
-        let stored = stored(&state, target, &key)?;
+        let stored = &*server.opened(stored(&state, target, &key)?)?;
         let mut object = match part {
             Part::Status => candidate::decode_status(target, stored, body, parameters.fields, &mut warnings)?,
             Part::Main => candidate::decode(target, kind, body, parameters.fields, &mut warnings)?,
@@ -157,12 +157,21 @@ pub(crate) async fn submit(
         let state = server.state(Freshness::Local).await?;
         permission::check_grant(&state, target, object)?;
     }
+    let command = {
+        let state = server.state(Freshness::Local).await?;
+        server.sealed(command, &state)?
+    };
     if dry_run {
         target.caller.set_audited();
         let mut rehearsal = Rehearsal::begin(server.state(Freshness::Linearizable).await?);
+        let deletes = matches!(command, Command::Delete { .. });
         let object = rehearsal.apply(command)?;
         return Ok(Written {
-            object,
+            object: if deletes {
+                server.opened_last(object)
+            } else {
+                server.opened(&object)?.into_owned()
+            },
             warnings: rehearsal.warnings(server).await?,
         });
     }
@@ -197,7 +206,10 @@ pub(crate) async fn submit(
         target.caller.set_audited();
     }
     Ok(Written {
-        object: result?.0,
+        object: match planned.verb {
+            Verb::Delete => server.opened_last(result?.0),
+            _ => server.opened(&result?.0)?.into_owned(),
+        },
         warnings: Vec::new(),
     })
 }

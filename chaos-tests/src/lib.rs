@@ -22,6 +22,7 @@ pub mod endpoint;
 pub mod http;
 pub mod kubectl;
 pub mod manifest;
+pub mod member;
 pub mod mesh;
 pub mod mosquitto;
 pub mod named;

@@ -55,6 +55,8 @@ pub(crate) enum Place {
         authority: String,
         /// Its key, in PEM: the new node signs its own certificates from then on.
         authority_key: String,
+        /// The keys with which Secrets are sealed, as their file has them.
+        sealing_key: String,
         /// Members.
         roster: Roster,
     },
@@ -123,6 +125,17 @@ impl Service for Engine {
                 }
                 Err(error) => Answer::bad_request(error.to_string()),
             },
+            Call::Loss | Call::Recover if !self.is_beside(caller) => {
+                Answer::bad_request("this is for a command on the node's own machine")
+            }
+            Call::Loss => {
+                let loss: Beside<_> = self.loss().await.map_err(|error| error.to_string());
+                Answer::json(&loss)
+            }
+            Call::Recover => {
+                let recovered: Beside<_> = self.recover().await.map_err(|error| error.to_string());
+                Answer::json(&recovered)
+            }
             Call::Append | Call::Vote | Call::PreVote | Call::TransferLeader => match self.running() {
                 Some(running) => raft_call(&running, call, body).await,
                 None => self.raft_is_down(),
@@ -145,6 +158,11 @@ impl Engine {
             self.problem()
                 .unwrap_or_else(|| "the node is starting or shutting down".to_owned()),
         )
+    }
+
+    /// Whether the caller is a command that has this node's own certificate.
+    fn is_beside(&self, caller: &Caller) -> bool {
+        matches!(caller, Caller::Member(member) if member.number == self.id())
     }
 
     async fn give_place(&self, caller: &Caller, question: JoinQuestion) -> Place {
@@ -178,6 +196,7 @@ impl Engine {
                     certificate,
                     authority: authority.certificate_pem().to_owned(),
                     authority_key: authority.key_pem(),
+                    sealing_key: self.credentials.sealing().keys().text(),
                     roster: Roster::of(&self.applied_now()),
                 }
             }

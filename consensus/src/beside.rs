@@ -17,6 +17,7 @@ use crate::answer;
 use crate::credentials::{CredentialsError, certified, folder::Folder, folder::NODE_CERTIFICATE};
 use crate::identity::Identity;
 use crate::propose::{Committed, Handed, ProposeError};
+use crate::recover::Loss;
 use crate::transport::{Call, Dialer, Peers, Target};
 
 /// How long the node may take to answer.
@@ -123,6 +124,22 @@ impl Beside {
     /// The node does not answer, there is no such member, or it is the last voter.
     pub async fn remove(&self, node: NodeId) -> Result<(), BesideError> {
         self.ask(Call::Remove, &node).await
+    }
+
+    /// What is lost, if all others are.
+    ///
+    /// # Errors
+    /// The node does not answer, or most of the others do.
+    pub async fn loss(&self) -> Result<Loss, BesideError> {
+        self.ask(Call::Loss, &()).await
+    }
+
+    /// Has the node become the only member of its cluster.
+    ///
+    /// # Errors
+    /// The node does not answer, most of the others do, or its store cannot be written.
+    pub async fn recover(&self) -> Result<Loss, BesideError> {
+        self.ask(Call::Recover, &()).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, call: Call, question: &impl Serialize) -> Result<T, BesideError> {

@@ -11,7 +11,7 @@ use guideway_model::NodeId;
 use guideway_model::command::Command;
 use guideway_model::node::NodeView;
 use guideway_model::state::Applied;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::ask::AskError;
@@ -27,7 +27,7 @@ use crate::status::Status;
 use crate::tasks::Tasks;
 use crate::transport::{self, Doorway, Listener};
 use crate::trust::Roster;
-use crate::{announce, doubt, leader, metrics, renewal, supervisor};
+use crate::{announce, doubt, leader, metrics, recover, renewal, supervisor};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,18 @@ pub enum StartError {
         "the folder `identity` beside the store cannot be used: {0}; restore it, or remove this node from the cluster, empty the data folder and join again"
     )]
     Credentials(#[from] CredentialsError),
+    /// This node has another key for Secrets than the cluster.
+    #[error(
+        "{path:?} is not the key of this cluster: Secrets are sealed with key {wanted}, and the file holds {found}. Copy the file from the data folder of another member, readable for its owner alone"
+    )]
+    SealingKey {
+        /// The file.
+        path: PathBuf,
+        /// Id of the cluster's key.
+        wanted: String,
+        /// Id of the key in the file.
+        found: String,
+    },
     /// The transport's address cannot be bound.
     #[error("peer_listen {address} cannot be bound: {source}")]
     Bind {
@@ -119,8 +131,12 @@ impl Consensus {
             .map_err(|source| StartError::Bind { address, source })?;
         let peer_address = listener.address();
         let fresh = !identity.started;
-        let engine = blocking(move || open(identity, config)).await??;
+        let (engine, rebuilds) = blocking(move || open(identity, config)).await??;
         let store = engine.open(fresh).await?;
+        if let Err(error) = check_sealing_key(&engine) {
+            engine.close(store, None).await;
+            return Err(error);
+        }
         if fresh {
             let mut started = engine.identity.clone();
             started.started = true;
@@ -144,7 +160,7 @@ impl Consensus {
         tasks.spawn("announcement", announce::announce(engine.clone()));
         tasks.spawn("snapshots", announce::snapshots(engine.clone()));
         tasks.spawn("measurement", announce::measure(engine.clone()));
-        tasks.spawn("supervisor", supervisor::supervise(engine.clone(), store));
+        tasks.spawn("supervisor", supervisor::supervise(engine.clone(), store, rebuilds));
         let node = Node {
             engine,
             peer_address,
@@ -272,11 +288,29 @@ impl Consensus {
 }
 
 /// A node whose Raft does not run yet, with its credentials. Blocks on the disk.
-fn open(identity: Identity, config: Config) -> Result<Arc<Engine>, CredentialsError> {
+fn open(
+    identity: Identity,
+    config: Config,
+) -> Result<(Arc<Engine>, mpsc::Receiver<recover::Request>), CredentialsError> {
     let subject = config.names.subject(&identity);
     let credentials = Credentials::open(&config.data_dir, subject, config.tuning.certificate_life)?;
     let heard: Roster = folder::Folder::of(&config.data_dir).read_json(folder::MEMBERS)?;
     Ok(Engine::new(identity, config, credentials, heard))
+}
+
+/// Refuses a key other than the one that the state knows: what it sealed, no other node could open.
+fn check_sealing_key(engine: &Engine) -> Result<(), StartError> {
+    let applied = engine.applied_now();
+    let found = engine.credentials.sealing().keys().current();
+    let found = found.map(|id| id.to_string()).unwrap_or_default();
+    match applied.state.sealing_key() {
+        Some(wanted) if wanted != found => Err(StartError::SealingKey {
+            path: engine.config.data_dir.join(folder::FOLDER).join(folder::SEALING_KEY),
+            wanted: wanted.to_owned(),
+            found,
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl Drop for Node {

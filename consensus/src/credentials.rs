@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use guideway_identity::{Authority, AuthorityError, Digest, Key, NodeSubject, Validity, certificates};
+use guideway_identity::{
+    Authority, AuthorityError, Digest, Key, NodeSubject, SealingKeysError, Validity, certificates,
+};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -20,6 +22,7 @@ pub(crate) mod folder;
 
 use self::folder::Folder;
 use crate::identity::Identity;
+use crate::sealing::Sealing;
 
 /// Names and addresses by which clients reach a node, beside its own name and loopback: they go into its certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -62,6 +65,22 @@ pub enum CredentialsError {
         /// What is wrong.
         source: AuthorityError,
     },
+    /// There is no key for Secrets.
+    #[error(
+        "{path} is not there: Secrets of this cluster cannot be read or written without it. Copy it from the data folder of another member, readable for its owner alone"
+    )]
+    NoSealingKey {
+        /// Where it belongs.
+        path: String,
+    },
+    /// The file of keys for Secrets holds none.
+    #[error("{path}: {source}; copy it from the data folder of another member, readable for its owner alone")]
+    SealingKey {
+        /// Which.
+        path: String,
+        /// What is wrong.
+        source: SealingKeysError,
+    },
     /// A certificate could not be signed.
     #[error("this node's certificate cannot be signed: {0}")]
     Sign(AuthorityError),
@@ -88,6 +107,7 @@ pub struct Credentials {
 struct Shared {
     folder: Folder,
     authority: Authority,
+    sealing: Sealing,
     subject: NodeSubject,
     life: Duration,
     current: watch::Sender<Arc<NodeCertificate>>,
@@ -100,6 +120,7 @@ impl Credentials {
     pub(crate) fn open(data_dir: &Path, subject: NodeSubject, life: Duration) -> Result<Credentials, CredentialsError> {
         let folder = Folder::of(data_dir);
         let authority = folder.authority()?;
+        let sealing = Sealing::new(folder.sealing_keys()?);
         let key = folder.key()?;
         let certificate = issue(&authority, &subject, &key, life)?;
         folder.write(folder::NODE_CERTIFICATE, &certificate.0)?;
@@ -107,6 +128,7 @@ impl Credentials {
             shared: Arc::new(Shared {
                 folder,
                 authority,
+                sealing,
                 subject,
                 life,
                 current: watch::Sender::new(Arc::new(certificate.1)),
@@ -128,6 +150,11 @@ impl Credentials {
     /// The cluster's authority, with its key.
     pub fn authority(&self) -> &Authority {
         &self.shared.authority
+    }
+
+    /// The keys with which Secrets are sealed.
+    pub fn sealing(&self) -> &Sealing {
+        &self.shared.sealing
     }
 
     /// How long certificates of nodes are good for.

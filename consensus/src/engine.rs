@@ -8,7 +8,7 @@ use std::time::Duration;
 use guideway_model::NodeId;
 use guideway_model::state::Applied;
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::ask;
 use crate::config::Config;
@@ -18,6 +18,7 @@ use crate::identity::Identity;
 use crate::machine::{Machine, SnapshotPressure};
 use crate::members::Members;
 use crate::raft_types::{Raft, RaftMetrics};
+use crate::recover;
 use crate::space::Space;
 use crate::store::{LogStore, OpenError, Snapshots, Store};
 use crate::transport::network::Network;
@@ -44,6 +45,8 @@ pub(crate) struct Engine {
     /// Whether this node is about to stop.
     pub(crate) resigned: AtomicBool,
     pub(crate) pressure: Arc<SnapshotPressure>,
+    /// Asks the supervisor to rebuild the store for this node alone.
+    pub(crate) rebuild: mpsc::Sender<recover::Request>,
     running: watch::Sender<Option<Running>>,
     down: Mutex<Down>,
 }
@@ -65,13 +68,20 @@ struct Down {
 
 impl Engine {
     /// A node whose Raft does not run yet. Blocks on the disk.
-    pub(crate) fn new(identity: Identity, config: Config, credentials: Credentials, heard: Roster) -> Arc<Engine> {
+    pub(crate) fn new(
+        identity: Identity,
+        config: Config,
+        credentials: Credentials,
+        heard: Roster,
+    ) -> (Arc<Engine>, mpsc::Receiver<recover::Request>) {
         let (applied, receiver) = watch::channel(Applied::default());
         let authority = credentials.authority().certificate().clone();
         let trust = Arc::new(Trust::new(identity.cluster.clone(), authority, receiver.clone(), heard));
         let dialer = Dialer::of_member(&credentials, trust.clone());
         let tuning = &config.tuning;
-        Arc::new(Engine {
+        let (rebuild, requests) = recover::requests();
+        let engine = Arc::new(Engine {
+            rebuild,
             peers: Arc::new(Peers::new(identity.cluster.clone(), Some(dialer))),
             credentials,
             trust,
@@ -88,7 +98,8 @@ impl Engine {
             down: Mutex::default(),
             identity,
             config,
-        })
+        });
+        (engine, requests)
     }
 
     /// This node's number.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guideway_identity::{Authority, JoinToken, Joiner, Key};
+use guideway_identity::{Authority, JoinToken, Joiner, Key, SealingKeys};
 use guideway_model::command::{Command, Proposal};
 use guideway_model::digest::Digest;
 use guideway_model::node::NodeFacts;
@@ -170,7 +170,10 @@ pub async fn init(data_dir: &Path, init: Command, founding: Founding) -> Result<
         node: FIRST,
         keys: vec![key],
     };
-    begin_log(data_dir, vec![init, keys], &founding.peer_address).await?;
+    let sealing = Command::SetSealingKey {
+        id: make_sealing_key(data_dir)?,
+    };
+    begin_log(data_dir, vec![init, keys, sealing], &founding.peer_address).await?;
     Credentials::open(data_dir, founding.names.subject(&identity), founding.certificate_life)?;
     identity.started = true;
     identity.write(data_dir).map_err(io)?;
@@ -195,6 +198,17 @@ fn make_authority(data_dir: &Path, identity: &Identity, founding: &Founding) -> 
     };
     folder.write_json(folder::MEMBERS, &roster)?;
     Ok(key)
+}
+
+/// Makes the key with which Secrets are sealed; returns its id.
+fn make_sealing_key(data_dir: &Path) -> Result<String, CredentialsError> {
+    let folder = Folder::of(data_dir);
+    let keys = SealingKeys::generate().map_err(|source| CredentialsError::SealingKey {
+        path: folder::SEALING_KEY.to_owned(),
+        source,
+    })?;
+    folder.write_secret(folder::SEALING_KEY, &keys.text())?;
+    Ok(keys.current().map(|id| id.to_string()).unwrap_or_default())
 }
 
 fn write_authority(folder: &Folder, certificate: &str, key: &str) -> Result<(), CredentialsError> {
@@ -340,6 +354,7 @@ struct Given {
     certificate: String,
     authority: String,
     authority_key: String,
+    sealing_key: String,
     roster: Roster,
 }
 
@@ -366,6 +381,7 @@ async fn ask(member: &str, joining: &Joining, key: &Key) -> Result<Given, JoinEr
             certificate,
             authority,
             authority_key,
+            sealing_key,
             roster,
         } => Ok(Given {
             node,
@@ -373,6 +389,7 @@ async fn ask(member: &str, joining: &Joining, key: &Key) -> Result<Given, JoinEr
             certificate,
             authority,
             authority_key,
+            sealing_key,
             roster,
         }),
         Place::Refused(Refusal::JoinToken { fault, .. }) => Err(JoinError::Token {
@@ -410,8 +427,10 @@ fn not_asked(member: String, error: &CallError) -> JoinError {
 /// Writes what came with a place; the identity last, since with it the folder holds a node.
 fn settle(data_dir: &Path, folder: &Folder, name: String, given: Given) -> Result<NodeId, JoinError> {
     write_authority(folder, &given.authority, &given.authority_key)?;
+    folder.write_secret(folder::SEALING_KEY, &given.sealing_key)?;
     // What cannot be read must not be what the node is started with.
     folder.authority()?;
+    folder.sealing_keys()?;
     folder.write(folder::NODE_CERTIFICATE, &given.certificate)?;
     folder.write_json(folder::MEMBERS, &given.roster)?;
     let written = Identity::new(given.node, given.cluster, name).write(data_dir);
@@ -422,7 +441,7 @@ fn settle(data_dir: &Path, folder: &Folder, name: String, given: Given) -> Resul
     Ok(given.node)
 }
 
-fn clear(path: &Path) -> std::io::Result<()> {
+pub(crate) fn clear(path: &Path) -> std::io::Result<()> {
     let removed = if path.is_dir() {
         std::fs::remove_dir_all(path)
     } else {

@@ -170,6 +170,7 @@ impl Engine {
                 | Command::NodeDown { .. }
                 | Command::RemoveNode { .. }
                 | Command::SetNodeKeys { .. }
+                | Command::SetSealingKey { .. }
         );
         // Once it is no member, others do not hear its leader any more: leadership goes first.
         if matches!(command, Command::RemoveNode { node } if *node == self.node_id())

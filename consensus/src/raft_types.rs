@@ -24,7 +24,6 @@ pub(crate) type EntryPayload = openraft::EntryPayload<Payload, u64, BasicNode>;
 pub(crate) type LeaderId = RaftLeaderId<u64, u64>;
 pub(crate) type LogId = openraft::LogId<LeaderId>;
 pub(crate) type Vote = openraft::Vote<LeaderId>;
-#[cfg(test)]
 pub(crate) type Membership = openraft::Membership<u64, BasicNode>;
 pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<Types>;
 pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;

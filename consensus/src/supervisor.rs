@@ -4,7 +4,8 @@
 //!            storage error                    opened and checked
 //!  running ───────────────► down, back-off ───────────────────────► running
 //!     │                          │
-//!     └────────── stopping ──────┴──► closed
+//!     ├────────── stopping ──────┴──► closed
+//!     └── the quorum is lost for good ──► rebuilt for this node alone ──► running
 //! ```
 //! While Raft is down the node's last state goes on being published and its transport answers pings.
 
@@ -12,19 +13,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::mpsc;
 
 use crate::engine::{Engine, Running, blocking};
-use crate::metrics;
 use crate::store::Store;
+use crate::{metrics, recover};
 
 /// First and longest pause before the store is opened again.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
 
 /// Runs until the node stops; the store is closed when it returns.
-pub(crate) async fn supervise(engine: Arc<Engine>, store: Store) {
+pub(crate) async fn supervise(engine: Arc<Engine>, store: Store, mut rebuilds: mpsc::Receiver<recover::Request>) {
     let mut store = store;
     loop {
-        let problem = failure(&engine).await;
+        let ended = tokio::select! {
+            problem = failure(&engine) => Ended::Failed(problem),
+            Some(request) = rebuilds.recv() => Ended::Rebuild(request),
+        };
+        let problem = match ended {
+            Ended::Failed(problem) => problem,
+            Ended::Rebuild(request) => {
+                match rebuild(&engine, store, request).await {
+                    Some(opened) => store = opened,
+                    None => return,
+                }
+                continue;
+            }
+        };
         if let Some(problem) = &problem {
             tracing::error!(
                 problem,
@@ -42,6 +57,29 @@ pub(crate) async fn supervise(engine: Arc<Engine>, store: Store) {
             None => return,
         }
     }
+}
+
+/// Why Raft does not go on as it was.
+enum Ended {
+    /// The store has failed; without a problem the node is to stop.
+    Failed(Option<String>),
+    /// The others are lost for good.
+    Rebuild(recover::Request),
+}
+
+/// Stops Raft, makes this node the only one, and starts Raft again.
+async fn rebuild(engine: &Arc<Engine>, store: Store, request: recover::Request) -> Option<Store> {
+    tracing::warn!("the quorum is given up, as an operator asks; this node becomes the only member");
+    let problem = "the cluster is being rebuilt from this node".to_owned();
+    engine.close(store, Some(problem)).await;
+    let rebuilt = engine.rebuild_store().await;
+    if let Err(error) = &rebuilt {
+        tracing::error!(%error, "the store could not be rebuilt; it is opened as it is");
+    }
+    let opened = reopen(engine).await;
+    // Who has asked may have gone away: what was done is in the log all the same.
+    request.send(rebuilt).ok();
+    opened
 }
 
 /// Waits until Raft has failed, and says why; `None` when the node is to stop.

@@ -73,12 +73,16 @@ pub(crate) enum Call {
     Remove,
     /// Another key for the node, and another certificate.
     Rotate,
+    /// What is lost, if all others are; from beside the node.
+    Loss,
+    /// The cluster made of this node alone; from beside it.
+    Recover,
     /// Whether the node is alive, and its free space.
     Ping,
 }
 
 impl Call {
-    const ALL: [Call; 15] = [
+    const ALL: [Call; 17] = [
         Call::Append,
         Call::Vote,
         Call::PreVote,
@@ -93,6 +97,8 @@ impl Call {
         Call::Submit,
         Call::Remove,
         Call::Rotate,
+        Call::Loss,
+        Call::Recover,
         Call::Ping,
     ];
 
@@ -113,6 +119,8 @@ impl Call {
             Call::Submit => "submit",
             Call::Remove => "remove",
             Call::Rotate => "rotate",
+            Call::Loss => "loss",
+            Call::Recover => "recover",
             Call::Ping => "ping",
         }
     }
@@ -138,6 +146,8 @@ impl Call {
             | Call::Roster
             | Call::Remove
             | Call::Rotate
+            | Call::Loss
+            | Call::Recover
             | Call::Ping => 64 << 10,
         }
     }
@@ -159,6 +169,8 @@ impl Call {
             | Call::Submit
             | Call::Remove
             | Call::Rotate
+            | Call::Loss
+            | Call::Recover
             | Call::Ping => record::BODY_LIMIT + (1 << 20),
         }
     }

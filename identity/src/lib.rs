@@ -1,7 +1,7 @@
 //! Who is who in a cluster: its authority, the certificates of nodes and users, and the tokens that stand in for one.
 //!
-//! Everything here is a value: no socket, no file, no clock (each time is given), and only keys, serial numbers and
-//! tokens are drawn at random. What a certificate says is read here and nowhere else, so that the transport between nodes
+//! Everything here is a value: no socket, no file, no clock (each time is given), and only keys, nonces, serial numbers
+//! and tokens are drawn at random. What a certificate says is read here and nowhere else, so that the transport between nodes
 //! and the API agree on it. Whether the one it names is still welcome is not decided here: that is in the replicated
 //! state.
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ mod key;
 mod kubeconfig;
 mod peer;
 mod read;
+mod sealing;
 mod user;
 mod validity;
 
@@ -29,6 +30,7 @@ pub use joiner::{Joiner, parse_joiner};
 pub use key::{Key, KeyError};
 pub use kubeconfig::{KubeconfigServer, kubeconfig};
 pub use peer::{PeerIdentity, parse_peer};
-pub use read::{CertificateError, certificates, fingerprint};
+pub use read::{CertificateError, CertificateSummary, certificates, fingerprint, summary};
+pub use sealing::{OpenError, SealError, SealingKeyId, SealingKeys, SealingKeysError};
 pub use user::{MASTERS, UserIdentity, parse_user};
 pub use validity::{AUTHORITY_LIFE, BACKDATED, Validity};

@@ -2,6 +2,7 @@
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
+use std::net::IpAddr;
 use std::time::Duration;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -44,11 +45,39 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Certifica
     read.map_err(|error| CertificateError::Unreadable(error.to_string()))
 }
 
+/// What a certificate tells an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// DNS names and addresses that it is good for.
+    pub names: Vec<String>,
+    /// SHA-256 of its public key.
+    pub key: Digest,
+    /// From when it is good.
+    pub not_before: UnixTime,
+    /// Until when.
+    pub not_after: UnixTime,
+}
+
+/// Reads a certificate of any purpose.
+///
+/// # Errors
+/// It is no certificate.
+pub fn summary(certificate: &[u8]) -> Result<CertificateSummary, CertificateError> {
+    let parts = read(certificate)?;
+    Ok(CertificateSummary {
+        names: parts.names,
+        key: parts.key,
+        not_before: parts.not_before,
+        not_after: parts.not_after,
+    })
+}
+
 /// The parts of a certificate that we use.
 pub(crate) struct Parts {
     pub(crate) common_name: Option<String>,
     pub(crate) organizations: Vec<String>,
     pub(crate) uris: Vec<String>,
+    pub(crate) names: Vec<String>,
     pub(crate) key: Digest,
     pub(crate) public_key: Vec<u8>,
     pub(crate) not_before: UnixTime,
@@ -64,21 +93,31 @@ pub(crate) fn read(certificate: &[u8]) -> Result<Parts, CertificateError> {
     let text = |value: &x509_parser::x509::AttributeTypeAndValue<'_>| value.as_str().ok().map(str::to_owned);
     let names = parsed.subject_alternative_name();
     let names = names.map_err(|error| unreadable(error.to_string()))?;
-    let names = names.iter().flat_map(|names| &names.value.general_names);
-    let uris = names.filter_map(|name| match name {
-        GeneralName::URI(uri) => Some((*uri).to_owned()),
-        _ => None,
-    });
+    let (mut uris, mut own) = (Vec::new(), Vec::new());
+    for name in names.iter().flat_map(|names| &names.value.general_names) {
+        match name {
+            GeneralName::URI(uri) => uris.push((*uri).to_owned()),
+            GeneralName::DNSName(name) => own.push((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => own.extend(address(bytes).map(|address| address.to_string())),
+            _ => {}
+        }
+    }
     let seconds = |time: x509_parser::time::ASN1Time| {
         UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default()))
     };
     Ok(Parts {
         common_name: parsed.subject().iter_common_name().next().and_then(text),
         organizations: parsed.subject().iter_organization().filter_map(text).collect(),
-        uris: uris.collect(),
+        uris,
+        names: own,
         key: Digest::of(parsed.public_key().raw),
         public_key: parsed.public_key().raw.to_vec(),
         not_before: seconds(parsed.validity().not_before),
         not_after: seconds(parsed.validity().not_after),
     })
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }

@@ -5,6 +5,7 @@
 //! since nothing here reads a clock.
 
 mod der;
+mod facts;
 mod key;
 
 use rustls_pki_types::CertificateDer;
@@ -13,6 +14,7 @@ use webpki::{EndEntityCert, anchor_from_trusted_cert};
 
 use crate::resource::{Blob, ConfigMap, Secret};
 
+pub use facts::{CertificateFacts, SecretFacts, certificate_facts};
 pub use key::KeyFault;
 
 /// Certificates in one chain at most; longer ones are refused. Clients give up sooner.
@@ -87,7 +89,7 @@ pub enum PemFault {
     },
 }
 
-/// Reads a Secret of type `kubernetes.io/tls`: the chain must be PEM with an X.509 leaf, the key one that can be served
+/// Reads a Secret of type `kubernetes.io/tls` that is not sealed: the chain must be PEM with an X.509 leaf, the key one that can be served
 /// with, and the two must belong together as far as the key tells its public half.
 ///
 /// # Errors
@@ -128,7 +130,7 @@ pub fn authorities_of_config_map(map: &ConfigMap) -> Result<Vec<Vec<u8>>, PemFau
     read_authorities(text.or(bytes))
 }
 
-/// DER of the certificate authorities in `ca.crt` of a Secret of any type.
+/// DER of the certificate authorities in `ca.crt` of a Secret of any type that is not sealed.
 ///
 /// # Errors
 /// What is wrong with it.

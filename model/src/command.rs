@@ -109,6 +109,11 @@ pub enum Command {
         /// SHA-256 of each public key; of more than two, the first two.
         keys: Vec<Digest>,
     },
+    /// Which key seals Secrets from now on; every member must have it.
+    SetSealingKey {
+        /// Its id; not the key.
+        id: String,
+    },
     /// A node has started, or is alive again; proposed with its incarnation.
     NodeUp {
         /// Which.

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod resource;
 pub mod review;
 pub mod schema;
+pub mod sealing;
 pub mod session;
 pub mod state;
 pub mod status;

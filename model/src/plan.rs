@@ -19,7 +19,7 @@ mod tls;
 mod workers;
 
 pub use choice::{Affinity, AffinityKind, Choice, KeyKind, NoChoice, Phase, Replication, Why};
-pub use compile::{compile, compile_on};
+pub use compile::{compile, compile_on, compile_opened};
 pub(crate) use pool::undrained;
 pub use pool::{Entry, Pool, PoolId, Standing, Upstream};
 pub use settings::{BackendSettings, ClientSettings, Keepalive, UdpSettings};

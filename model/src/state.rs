@@ -60,6 +60,7 @@ pub struct State {
     nodes: OrdMap<NodeId, NodeRecord>,
     next_node: u64,
     join_tokens: OrdMap<String, JoinTokenRecord>,
+    sealing_key: Option<String>,
     resolved: OrdMap<String, Arc<[IpAddr]>>,
     pools: Pools,
     generations: Generations,
@@ -93,7 +94,7 @@ impl State {
 
     /// The highest cluster level that this code can apply. The replicated level says which commands and which table
     /// algorithm may be used; it is raised only when every member supports it.
-    pub const LEVEL: u32 = State::IDENTITIES;
+    pub const LEVEL: u32 = State::SEALED;
 
     /// Time of the last command that had a later one than those before it.
     pub fn time(&self) -> UnixMillis {
@@ -124,6 +125,11 @@ impl State {
     /// Key of the flow hash; all zeros before `InitCluster`.
     pub fn seed(&self) -> Seed {
         Seed(self.cluster.as_ref().map(|cluster| cluster.seed).unwrap_or_default())
+    }
+
+    /// Id of the key with which Secrets are sealed; `None` before `SetSealingKey`.
+    pub fn sealing_key(&self) -> Option<&str> {
+        self.sealing_key.as_deref()
     }
 
     /// Whether `InitCluster` has been applied.

@@ -69,7 +69,7 @@ pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, WireError> {
 }
 
 /// The names of the commands, as the wire has them.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "InitCluster",
     "Create",
     "Replace",
@@ -79,6 +79,7 @@ const COMMANDS: [&str; 19] = [
     "RevokeJoinToken",
     "Admit",
     "SetNodeKeys",
+    "SetSealingKey",
     "NodeUp",
     "NodeDown",
     "RemoveNode",
@@ -182,6 +183,9 @@ mod tests {
             Command::SetNodeKeys {
                 node,
                 keys: vec![Digest([2; 32]), Digest([3; 32])],
+            },
+            Command::SetSealingKey {
+                id: "0123456789abcdef".to_owned(),
             },
             Command::NodeUp {
                 node,

@@ -2,6 +2,7 @@
 
 mod answer;
 mod exit;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -57,12 +58,8 @@ enum Command {
     Invite(InviteArgs),
     /// Remove a member for good; on the machine of another that runs
     Remove(RemoveArgs),
-    /// The certificate of the node on this machine
-    Certs {
-        /// What to do with it
-        #[command(subcommand)]
-        task: CertsTask,
-    },
+    #[command(flatten)]
+    Upkeep(upkeep::Task),
     /// Show the nodes of the cluster, and listeners with problems
     Status(StatusArgs),
     /// Show and close live sessions of the whole cluster
@@ -131,12 +128,6 @@ struct RemoveArgs {
     /// Its number, as `guideway status` shows it; it is never given again
     #[arg(value_name = "NUMBER")]
     node: u64,
-}
-
-#[derive(Debug, Subcommand)]
-enum CertsTask {
-    /// Give the node another key and certificate, without ending a connection
-    Rotate(ConfigArg),
 }
 
 /// Whom to ask.
@@ -258,13 +249,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
             membership::beside(&load(&args.config.config)?)?.remove(node).await?;
             print(&format!("node {node} is no member any more: it is let in nowhere\n"))
         }
-        Command::Certs {
-            task: CertsTask::Rotate(args),
-        } => {
-            let beside = membership::beside(&load(&args.config)?)?;
-            let key = beside.rotate().await?;
-            print(&answer::rotated(beside.node(), key))
-        }
+        Command::Upkeep(task) => upkeep::execute(task).await,
         Command::Status(args) => {
             let report = status::fetch(access(&args.server)?).await?;
             print(&match args.output {

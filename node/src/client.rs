@@ -17,6 +17,9 @@ pub use access::{Access, AccessError};
 /// Longest answer that is read; a longer one is an error.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
+/// Longest backup that is read.
+const MAX_BACKUP_BYTES: usize = 2 << 30;
+
 /// Talks to one server, with a connection for each request: there are few, and none is left open.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -119,6 +122,18 @@ impl Client {
         self.send(Method::PUT, path, Bytes::from(body.to_string())).await
     }
 
+    /// The bytes at `path`, which may be many.
+    pub async fn download(&self, path: &str) -> Result<Bytes, RequestError> {
+        let url = format!("{}{path}", self.access.server);
+        let answer = self
+            .exchange_at_most(Method::GET, &url, Bytes::new(), MAX_BACKUP_BYTES)
+            .await?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        Err(refused(url, answer.status, &answer.body))
+    }
+
     /// The text at `path`, whatever the status; for the health endpoints.
     pub async fn probe(&self, path: &str) -> Result<(StatusCode, String), RequestError> {
         let url = format!("{}{path}", self.access.server);
@@ -137,14 +152,20 @@ impl Client {
         if status.is_success() {
             return json.map(|json| (json, warnings)).ok_or(RequestError::NotJson { url });
         }
-        let message = json.as_ref().and_then(|json| json["message"].as_str()).map_or_else(
-            || String::from_utf8_lossy(&body).chars().take(200).collect(),
-            str::to_owned,
-        );
-        Err(RequestError::Refused { url, status, message })
+        Err(refused(url, status, &body))
     }
 
     async fn exchange(&self, method: Method, url: &str, body: Bytes) -> Result<Answer, RequestError> {
+        self.exchange_at_most(method, url, body, MAX_ANSWER_BYTES).await
+    }
+
+    async fn exchange_at_most(
+        &self,
+        method: Method,
+        url: &str,
+        body: Bytes,
+        most: usize,
+    ) -> Result<Answer, RequestError> {
         let unusable = |problem: String| RequestError::Url {
             url: url.to_owned(),
             problem,
@@ -178,7 +199,7 @@ impl Client {
             let exchange = async {
                 let response = sender.send_request(request).await;
                 let response = response.map_err(|error| unreachable(causes(&error)))?;
-                read(response).await.map_err(unreachable)
+                read(response, most).await.map_err(unreachable)
             };
             let mut connection = std::pin::pin!(connection);
             let mut exchange = std::pin::pin!(exchange);
@@ -197,11 +218,21 @@ impl Client {
     }
 }
 
-async fn read(response: hyper::Response<hyper::body::Incoming>) -> Result<Answer, String> {
+/// What a server says when it refuses.
+fn refused(url: String, status: StatusCode, body: &[u8]) -> RequestError {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let message = json.as_ref().and_then(|json| json["message"].as_str()).map_or_else(
+        || String::from_utf8_lossy(body).chars().take(200).collect(),
+        str::to_owned,
+    );
+    RequestError::Refused { url, status, message }
+}
+
+async fn read(response: hyper::Response<hyper::body::Incoming>, most: usize) -> Result<Answer, String> {
     let status = response.status();
     let warnings = response.headers().get_all(WARNING).iter();
     let warnings = warnings.filter_map(|value| warning(value.to_str().ok()?)).collect();
-    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let body = Limited::new(response.into_body(), most).collect().await;
     let body = body.map_err(|error| causes(error.as_ref()))?.to_bytes();
     Ok(Answer { status, warnings, body })
 }

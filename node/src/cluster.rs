@@ -4,10 +4,13 @@ mod sessions;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use guideway_api::ports::{Cluster, Committed, Deeds, FoundDeeds, ProposeFailure, ReadFailure, ReadinessCheck};
+use guideway_api::ports::{
+    BackupPieces, Cluster, Committed, Deeds, FoundDeeds, ProposeFailure, ReadFailure, ReadinessCheck,
+};
 use guideway_consensus::{Consensus, ProposeError, ReadError};
 use guideway_model::deed::{About, Act};
 use guideway_model::node::NodeView;
+use guideway_model::sealing::Sealer;
 use guideway_model::state::Applied;
 use guideway_model::{Command, NodeId};
 use tokio::sync::watch;
@@ -119,6 +122,14 @@ impl Cluster for ConsensusCluster {
                 .map_err(|error| self.propose_failure(error))
         }
         .boxed()
+    }
+
+    fn sealer(&self) -> &dyn Sealer {
+        self.consensus.credentials().sealing()
+    }
+
+    fn backup(&self, applied: Applied) -> BackupPieces {
+        Box::new(guideway_consensus::backup(&applied))
     }
 
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod node;
 
+mod backup;
 mod binds;
 mod check_host;
 pub mod client;
@@ -32,6 +33,7 @@ mod planner;
 mod process;
 mod questions;
 mod readiness;
+mod recover;
 mod reference;
 mod resolver;
 mod run;

@@ -14,6 +14,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use rustls_pki_types::UnixTime;
 use uuid::Uuid;
 
+use crate::client::{Access, AccessError, Client, RequestError};
 use crate::config::Config;
 use crate::facts;
 
@@ -48,6 +49,20 @@ pub(crate) enum AdminError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Why there is no kubeconfig with all nodes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KubeconfigError {
+    /// The present kubeconfig cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The node does not say who the others are.
+    #[error("{0}\nThe node of this configuration must run.")]
+    Request(#[from] RequestError),
+    /// The new one cannot be made or written.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
 
 /// Why this node has no place in the cluster.
@@ -92,6 +107,11 @@ pub(crate) enum JoinError {
 /// Name of the administrator's kubeconfig in the data folder.
 pub(crate) const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
 
+/// Where the API lists nodes.
+const NODES: &str = "/apis/guideway.dev/v1alpha1/nodes";
+/// How long that may take.
+const NODES_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long the administrator's certificate is good for. It is not renewed by itself: any member's machine can make
 /// another.
 const ADMIN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -106,14 +126,18 @@ pub(crate) async fn init(config: &Config) -> Result<NodeId, InitError> {
         uids: [uid(), uid()],
         node: facts::facts(config),
     };
-    let founding = Founding {
+    let node = consensus::init(&config.data_dir, command, founding(config)).await?;
+    write_admin(config)?;
+    Ok(node)
+}
+
+/// What is said of this node when it is the first of a cluster.
+pub(crate) fn founding(config: &Config) -> Founding {
+    Founding {
         peer_address: config.peer_listen.to_string(),
         names: facts::names(config),
         certificate_life: config.certificate_life,
-    };
-    let node = consensus::init(&config.data_dir, command, founding).await?;
-    write_admin(config)?;
-    Ok(node)
+    }
 }
 
 /// Makes a token with which one node can join within `life`, through the node that runs with this configuration.
@@ -144,13 +168,28 @@ pub(crate) async fn join(config: &Config, token: &JoinToken, member: Option<&str
 
 /// Writes a kubeconfig with which whoever can read it may do everything: the owner of the data folder, who has the
 /// authority's key anyway.
-fn write_admin(config: &Config) -> Result<(), AdminError> {
+pub(crate) fn write_admin(config: &Config) -> Result<(), AdminError> {
     let server = KubeconfigServer {
         name: config.name.clone(),
         url: config.api_url(),
     };
     let text = administrator(&config.data_dir, &[server])?;
     write_private(&config.data_dir.join(ADMIN_KUBECONFIG), &text)
+}
+
+/// A kubeconfig with a context for each node of the cluster, this one's first: whom it asks by default, since it is near. The
+/// node is asked who the others are.
+pub(crate) async fn kubeconfig_of_all(config: &Config) -> Result<String, KubeconfigError> {
+    let access = Access::from_kubeconfig(&config.data_dir.join(ADMIN_KUBECONFIG), Some(&config.api_url()))?;
+    let nodes = Client::new(access, NODES_TIMEOUT).get(NODES).await?;
+    let named = |node: &serde_json::Value| KubeconfigServer {
+        name: node["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        url: node["status"]["apiURL"].as_str().unwrap_or_default().to_owned(),
+    };
+    let nodes = nodes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut servers: Vec<KubeconfigServer> = nodes.iter().map(named).collect();
+    servers.sort_by_key(|server| server.name != config.name);
+    Ok(administrator(&config.data_dir, &servers)?)
 }
 
 /// A kubeconfig with a context for each server, for a new administrator of the cluster whose member has this data folder.
@@ -172,18 +211,20 @@ pub(crate) fn administrator(data_dir: &Path, servers: &[KubeconfigServer]) -> Re
 
 /// Writes a file that only its owner may read.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), AdminError> {
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        // One that was there may have another mode.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|source| AdminError::Write {
+    write_private_bytes(path, text.as_bytes()).map_err(|source| AdminError::Write {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there may have another mode.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn join_error(config: &Config, member: &str, error: consensus::JoinError) -> JoinError {

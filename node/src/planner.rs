@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
+use guideway_consensus::Sealing;
 use guideway_dataplane::DataPlane;
 use guideway_model::Plan;
 use guideway_model::plan;
+use guideway_model::sealing::{Sealer, SealerFault};
 use guideway_model::state::Applied;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -30,6 +32,7 @@ pub(crate) struct Planner {
     metrics: NodeMetrics,
     /// Whether sessions of lost nodes are chosen as those would have chosen them.
     grace: bool,
+    sealing: Sealing,
     previous: Option<Arc<Plan>>,
 }
 
@@ -40,7 +43,7 @@ impl Planner {
         pins: PinOutlet,
         slot: Slot,
         metrics: NodeMetrics,
-        grace: bool,
+        (grace, sealing): (bool, Sealing),
     ) -> Planner {
         Planner {
             applied,
@@ -49,6 +52,7 @@ impl Planner {
             slot,
             metrics,
             grace,
+            sealing,
             previous: None,
         }
     }
@@ -61,10 +65,16 @@ impl Planner {
         let pins = self.pins.clone();
         let metrics = self.metrics.clone();
         let grace = self.grace;
+        let sealing = ReportedSealing(self.sealing.clone());
         let work = move || {
             let started = Instant::now();
             let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-            let plan = Arc::new(plan::compile_on(&applied.state, previous.as_deref(), threads));
+            let plan = Arc::new(plan::compile_opened(
+                &applied.state,
+                previous.as_deref(),
+                threads,
+                &sealing,
+            ));
             metrics.plan_compile_seconds.record(started.elapsed());
             metrics.listeners_refused(applied.state.listeners_beyond());
             // Most changes of the state, those of pins among them, change no plan; a data plane that is given one looks at
@@ -109,6 +119,22 @@ impl Planner {
                 tracing::error!(%error, "compiling a plan failed; the data plane goes on with the one before");
             }
         }
+    }
+}
+
+/// Says of each Secret that does not open that it does not: traffic that needs it is refused on this node.
+struct ReportedSealing(Sealing);
+
+impl Sealer for ReportedSealing {
+    fn seal(&self, plain: &[u8], place: &[u8]) -> Result<Vec<u8>, SealerFault> {
+        self.0.seal(plain, place)
+    }
+
+    fn open(&self, envelope: &[u8], place: &[u8]) -> Result<Vec<u8>, SealerFault> {
+        self.0.open(envelope, place).inspect_err(|problem| {
+            let secret = String::from_utf8_lossy(place).replace('\0', " ");
+            tracing::error!(secret, %problem, "a Secret does not open; what is served with it is refused on this node");
+        })
     }
 }
 

@@ -1,10 +1,15 @@
 //! Watch events as lines of JSON.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use guideway_model::Object;
 use guideway_model::state::{Change, ChangeKind, ChangesExpired};
 use serde_json::{Value, json};
 
+use crate::ports::Cluster;
 use crate::resource::api_version;
+use crate::sealing;
 use crate::selector::Selector;
 use crate::status::Status;
 use crate::target::Target;
@@ -17,6 +22,8 @@ pub(crate) struct Encoder {
     target: Target,
     /// Whether the columns of a table have been sent.
     begun: bool,
+    /// Opens Secrets, where objects can be some.
+    cluster: Option<Arc<dyn Cluster>>,
 }
 
 impl Encoder {
@@ -24,6 +31,15 @@ impl Encoder {
         Encoder {
             target: target.clone(),
             begun: false,
+            cluster: None,
+        }
+    }
+
+    /// For a stored kind.
+    pub(super) fn of_stored(target: &Target, cluster: Arc<dyn Cluster>) -> Encoder {
+        Encoder {
+            cluster: Some(cluster),
+            ..Encoder::new(target)
         }
     }
 
@@ -69,8 +85,15 @@ impl Encoder {
     }
 
     fn object(&mut self, event: &str, object: &Object, lines: &mut Vec<u8>) {
-        let object = object.encode(self.target.version);
-        self.line(event, object, lines);
+        let opened = match &self.cluster {
+            Some(cluster) => sealing::opened(cluster.sealer(), object),
+            None => Ok(Cow::Borrowed(object)),
+        };
+        match opened.map(|object| object.encode(self.target.version)) {
+            Ok(object) => self.line(event, object, lines),
+            // The client must not take the object for one that has not changed.
+            Err(status) => self.error(&status, lines),
+        }
     }
 
     /// An object in its JSON form.
@@ -100,8 +123,6 @@ fn line(event: &str, object: &Value, lines: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use guideway_model::Kind;
 
     use super::*;

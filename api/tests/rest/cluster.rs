@@ -10,15 +10,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use guideway_api::ports::{
-    ClosedSessions, Cluster, Committed, Deeds, FoundDeeds, FoundEvents, FoundSessions, NodeSilent, ProposeFailure,
-    ReadFailure, ReadinessCheck, SessionImpact, Sessions, TriedChange,
+    BackupPieces, ClosedSessions, Cluster, Committed, Deeds, FoundDeeds, FoundEvents, FoundSessions, NodeSilent,
+    ProposeFailure, ReadFailure, ReadinessCheck, SessionImpact, Sessions, TriedChange,
 };
 use guideway_api::{AuditLog, Limits, Options, Transport, router, serve};
-use guideway_identity::{ApiToken, CookieKey};
+use guideway_identity::{ApiToken, CookieKey, SealingKeys};
 use guideway_model::deed::{self as kept, About, Act};
 use guideway_model::meta::{Uid, UnixMillis};
 use guideway_model::node::{NodeFacts, NodeFigures, NodeView, Role};
 use guideway_model::object::FieldValidation;
+use guideway_model::sealing::{Sealer, SealerFault};
 use guideway_model::session::{Look, Marks, SessionDetail, SessionFilter, SessionId, SessionQuery};
 use guideway_model::state::Applied;
 use guideway_model::{Command, Incarnation, Kind, NodeId, Object, Plan, Proposal, State};
@@ -41,12 +42,29 @@ pub(crate) struct MemoryCluster {
     pub(crate) hangs: watch::Sender<bool>,
     /// What `/readyz` sees.
     pub(crate) readiness: Mutex<Vec<ReadinessCheck>>,
+    /// With which it seals Secrets.
+    pub(crate) sealing: Sealing,
     /// What its data planes carry.
     pub(crate) live: LiveSessions,
     /// What users did.
     deeds: Mutex<kept::Deeds>,
     /// Nodes that do not say what users did through them.
     pub(crate) silent: Mutex<Vec<NodeId>>,
+}
+
+/// The keys of a node, as its data folder would have them.
+pub(crate) struct Sealing(pub(crate) SealingKeys);
+
+impl Sealer for Sealing {
+    fn seal(&self, plain: &[u8], place: &[u8]) -> Result<Vec<u8>, SealerFault> {
+        let sealed = self.0.seal(plain, place);
+        sealed.map_err(|error| SealerFault(error.to_string()))
+    }
+
+    fn open(&self, envelope: &[u8], place: &[u8]) -> Result<Vec<u8>, SealerFault> {
+        let opened = self.0.open(envelope, place);
+        opened.map_err(|error| SealerFault(error.to_string()))
+    }
 }
 
 impl MemoryCluster {
@@ -60,6 +78,7 @@ impl MemoryCluster {
                 name: "caught-up",
                 result: Ok(()),
             }]),
+            sealing: Sealing(SealingKeys::generate().expect("random bytes")),
             live: LiveSessions::default(),
             deeds: Mutex::new(kept::Deeds::new("a")),
             silent: Mutex::default(),
@@ -165,6 +184,14 @@ impl Cluster for MemoryCluster {
             Ok(self.apply(command))
         }
         .boxed()
+    }
+
+    fn sealer(&self) -> &dyn Sealer {
+        &self.sealing
+    }
+
+    fn backup(&self, applied: Applied) -> BackupPieces {
+        Box::new(applied.state.snapshot_records().collect::<Vec<_>>().into_iter())
     }
 
     fn linearizable(&self) -> BoxFuture<'_, Result<Applied, ReadFailure>> {

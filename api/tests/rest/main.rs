@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod backups;
 mod bodies;
 mod client;
 mod cluster;
@@ -24,6 +25,7 @@ mod patches;
 mod pins;
 mod reviews;
 mod roles;
+mod secrets;
 mod session_watches;
 mod sessions;
 mod sign_in;

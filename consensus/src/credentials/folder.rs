@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use guideway_identity::{Authority, AuthorityError, Key};
+use guideway_identity::{Authority, AuthorityError, Key, SealingKeys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +21,8 @@ pub(crate) const AUTHORITY_KEY: &str = "ca.key";
 pub(crate) const NODE_CERTIFICATE: &str = "node.crt";
 /// Key of the node.
 pub(crate) const NODE_KEY: &str = "node.key";
+/// Keys with which Secrets are sealed.
+pub(crate) const SEALING_KEY: &str = "sealing.key";
 /// Members that were known when the node joined.
 pub(crate) const MEMBERS: &str = "members.json";
 
@@ -36,6 +38,11 @@ impl Folder {
         Folder {
             path: data_dir.join(FOLDER),
         }
+    }
+
+    /// A copy of one, wherever it is kept.
+    pub(crate) fn at(path: &Path) -> Folder {
+        Folder { path: path.to_owned() }
     }
 
     /// Makes it if it is not there, and closes it and the data folder to others.
@@ -55,6 +62,18 @@ impl Folder {
     pub(crate) fn authority(&self) -> Result<Authority, CredentialsError> {
         let (certificate, key) = (self.read(AUTHORITY_CERTIFICATE)?, self.read(AUTHORITY_KEY)?);
         Authority::from_pem(&certificate, &key).map_err(|source| self.damaged(AUTHORITY_KEY, source))
+    }
+
+    /// The keys with which Secrets are sealed.
+    pub(crate) fn sealing_keys(&self) -> Result<SealingKeys, CredentialsError> {
+        let path = || self.path.join(SEALING_KEY).display().to_string();
+        let text = match self.read(SEALING_KEY) {
+            Err(CredentialsError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(CredentialsError::NoSealingKey { path: path() });
+            }
+            other => other?,
+        };
+        SealingKeys::parse(&text).map_err(|source| CredentialsError::SealingKey { path: path(), source })
     }
 
     /// The node's key.
@@ -122,7 +141,7 @@ impl Folder {
         }
     }
 
-    fn damaged(&self, name: &str, source: AuthorityError) -> CredentialsError {
+    pub(crate) fn damaged(&self, name: &str, source: AuthorityError) -> CredentialsError {
         CredentialsError::Damaged {
             path: self.path.join(name).display().to_string(),
             source,

@@ -14,6 +14,7 @@ use super::{Listener, ListenerService, OpaqueListener, Plan, PoolId, Route, TlsL
 use crate::kind::Kind;
 use crate::node::Protocol;
 use crate::object::ObjectKey;
+use crate::sealing::Sealer;
 use crate::state::State;
 use crate::state::index::Name;
 
@@ -26,10 +27,22 @@ pub fn compile(state: &State, previous: Option<&Plan>) -> Plan {
 /// from it, and every table whose inputs are the same, so a change costs what it touches; the result does not otherwise
 /// depend on `previous`, and not at all on `threads`.
 pub fn compile_on(state: &State, previous: Option<&Plan>, threads: NonZeroUsize) -> Plan {
-    compile_sized(state, previous, threads, TableSize::DEFAULT)
+    compile_sized(state, previous, (threads, None), TableSize::DEFAULT)
 }
 
-pub(super) fn compile_sized(state: &State, previous: Option<&Plan>, threads: NonZeroUsize, size: TableSize) -> Plan {
+/// As [`compile_on`], with the Secrets opened: the plan that traffic is served by. The other functions give one that is the
+/// same but for certificates and authorities of sealed Secrets, which are empty in it unless `previous` has them. A
+/// certificate that does not open is left out, and so is the traffic that needs it.
+pub fn compile_opened(state: &State, previous: Option<&Plan>, threads: NonZeroUsize, sealer: &dyn Sealer) -> Plan {
+    compile_sized(state, previous, (threads, Some(sealer)), TableSize::DEFAULT)
+}
+
+pub(super) fn compile_sized(
+    state: &State,
+    previous: Option<&Plan>,
+    (threads, sealer): (NonZeroUsize, Option<&dyn Sealer>),
+    size: TableSize,
+) -> Plan {
     let seed = state.seed();
     let remembered = previous.and_then(|plan| plan.memory.as_ref().map(|memory| (plan, memory)));
     let usable = remembered.filter(|(plan, memory)| plan.seed == seed && memory.size == size);
@@ -37,6 +50,7 @@ pub(super) fn compile_sized(state: &State, previous: Option<&Plan>, threads: Non
     let mut compilation = Compilation {
         state,
         threads,
+        sealer,
         before: usable.map(|(_, memory)| memory),
         touched,
         now: Memory::of(state, size),
@@ -60,6 +74,7 @@ pub(super) fn compile_sized(state: &State, previous: Option<&Plan>, threads: Non
 struct Compilation<'a> {
     state: &'a State,
     threads: NonZeroUsize,
+    sealer: Option<&'a dyn Sealer>,
     before: Option<&'a Memory>,
     touched: Touched,
     now: Memory,
@@ -127,7 +142,7 @@ impl Compilation<'_> {
 
     /// All listeners, put together again. A TLS port that says what the one before said is that one.
     fn listeners(&mut self, before: &[Listener]) -> Vec<Listener> {
-        let drafts = Drafts::of(self.state, self.before.map(|memory| &memory.certificates));
+        let drafts = Drafts::of(self.state, self.before.map(|memory| &memory.certificates), self.sealer);
         self.now.certificates = drafts.certificates;
         let routes = drafts.listeners.iter().flat_map(|draft| draft.served.routes());
         let routes: BTreeSet<ObjectKey> = routes.cloned().collect();
@@ -217,6 +232,7 @@ impl Compilation<'_> {
             size: self.now.size,
             terminates,
             before,
+            sealer: self.sealer,
         };
         making.make(&route, key, id)
     }

@@ -11,6 +11,7 @@ use crate::kind::Kind;
 use crate::node::SocketKey;
 use crate::object::ObjectKey;
 use crate::resource::{Listener, Secret};
+use crate::sealing::{self, Sealer};
 use crate::state::State;
 use crate::state::host::HostKey;
 use crate::state::index::{AttachPoint, Claim, Holder, Name};
@@ -66,11 +67,16 @@ impl Served {
 }
 
 impl Drafts {
-    /// What `state` serves. Certificates of the same version are taken over from `before`.
-    pub(super) fn of(state: &State, before: Option<&OrdMap<Name, Arc<Certificate>>>) -> Drafts {
+    /// What `state` serves. Certificates of the same version are taken over from `before`; others are opened by `sealer`.
+    pub(super) fn of(
+        state: &State,
+        before: Option<&OrdMap<Name, Arc<Certificate>>>,
+        sealer: Option<&dyn Sealer>,
+    ) -> Drafts {
         let mut drawing = Drawing {
             state,
             before,
+            sealer,
             holders: BTreeMap::new(),
             certificates: OrdMap::new(),
             unset: Arc::default(),
@@ -96,6 +102,7 @@ impl Drafts {
 struct Drawing<'a> {
     state: &'a State,
     before: Option<&'a OrdMap<Name, Arc<Certificate>>>,
+    sealer: Option<&'a dyn Sealer>,
     holders: BTreeMap<SocketKey, Option<Holder>>,
     certificates: OrdMap<Name, Arc<Certificate>>,
     /// Shared by the listeners without a policy.
@@ -201,17 +208,29 @@ impl Drawing<'_> {
         let certificate = match before.filter(|before| before.version == version) {
             Some(before) => Arc::clone(before),
             None => {
-                let read = certificate::of_secret(secret).ok()?;
+                let (chain, key) = self.material(secret)?;
                 Arc::new(Certificate {
                     origin: name.to_string(),
                     version,
-                    chain: read.chain,
-                    key: read.key,
+                    chain,
+                    key,
                 })
             }
         };
         self.certificates.insert(name, Arc::clone(&certificate));
         Some(certificate)
+    }
+}
+
+impl Drawing<'_> {
+    /// Chain and key. Without a sealer those of a sealed Secret are empty: the plan is not one to serve by.
+    fn material(&self, secret: &Secret) -> Option<(Vec<Vec<u8>>, Vec<u8>)> {
+        let read = match self.sealer {
+            None if secret.sealed.is_some() => return Some(Default::default()),
+            None => certificate::of_secret(secret),
+            Some(sealer) => certificate::of_secret(&sealing::open(secret, sealer).ok()?),
+        };
+        read.ok().map(|read| (read.chain, read.key))
     }
 }
 

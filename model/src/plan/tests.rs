@@ -19,7 +19,7 @@ mod policies;
 
 /// A plan with small tables.
 pub(crate) fn compile_small(state: &State, previous: Option<&Plan>) -> Plan {
-    compile_sized(state, previous, NonZeroUsize::MIN, TableSize::SMALLEST)
+    compile_sized(state, previous, (NonZeroUsize::MIN, None), TableSize::SMALLEST)
 }
 
 /// The one route of an opaque listener.
@@ -378,7 +378,10 @@ fn threads_make_no_difference() {
     let alone = compile_small(&world.state, None);
     for threads in [2, 5, 64] {
         let threads = NonZeroUsize::new(threads).expect("not zero");
-        assert_eq!(compile_sized(&world.state, None, threads, TableSize::SMALLEST), alone);
+        assert_eq!(
+            compile_sized(&world.state, None, (threads, None), TableSize::SMALLEST),
+            alone
+        );
     }
 }
 

@@ -11,6 +11,7 @@ use super::data::{check_immutable, check_keys, check_size};
 use super::rules::{IMMUTABLE, Rules};
 use crate::faults::Faults;
 use crate::meta::ObjectMeta;
+use crate::sealing::Sealed;
 
 /// core/v1 Secret.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +33,10 @@ pub struct Secret {
     /// What the data are; immutable.
     #[serde(rename = "type", default = "opaque")]
     pub secret_type: String,
+    /// As it is replicated: data and annotations are in here, and nowhere else. Clients neither see nor send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub sealed: Option<Box<Sealed>>,
 }
 
 impl Secret {
@@ -43,6 +48,13 @@ impl Secret {
     pub const TLS_CERTIFICATE: &'static str = "tls.crt";
     /// Key of the private key.
     pub const TLS_PRIVATE_KEY: &'static str = "tls.key";
+
+    /// Whether two versions of one Secret have the same data, as far as that can be told without opening them: one that
+    /// is sealed and one that is not differ.
+    fn has_data_of(&self, other: &Secret) -> bool {
+        let version = |secret: &Secret| secret.sealed.as_ref().map(|sealed| sealed.data_version);
+        version(self) == version(other) && self.data == other.data
+    }
 }
 
 /// Without the data, and without annotations: kubectl keeps a copy of the data in one.
@@ -54,6 +66,7 @@ impl fmt::Debug for Secret {
             .field("resource_version", &self.metadata.resource_version)
             .field("secret_type", &self.secret_type)
             .field("data", &self.data)
+            .field("sealed", &self.sealed)
             .finish_non_exhaustive()
     }
 }
@@ -93,12 +106,12 @@ impl Rules for Secret {
                 ),
             );
         }
-        let fields = [("data", self.data == old.data)];
+        let fields = [("data", self.has_data_of(old))];
         check_immutable(old.immutable, self.immutable, &fields, faults);
     }
 
     fn wants_same(&self, other: &Self) -> bool {
-        (&self.data, &self.secret_type, self.immutable) == (&other.data, &other.secret_type, other.immutable)
+        self.has_data_of(other) && (&self.secret_type, self.immutable) == (&other.secret_type, other.immutable)
     }
 }
 

@@ -103,6 +103,10 @@ impl State {
                 secret,
             } => self.admit(node, key, token, &secret, events).map(Effect::Member),
             Command::SetNodeKeys { node, keys } => self.set_node_keys(node, keys).map(|()| Effect::Nothing),
+            Command::SetSealingKey { id } => {
+                self.sealing_key = Some(id);
+                Ok(Effect::Nothing)
+            }
             Command::NodeUp {
                 node,
                 incarnation,

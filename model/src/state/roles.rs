@@ -19,6 +19,10 @@ impl State {
     /// nodes. Below it they are refused: some member could not read them.
     pub const IDENTITIES: u32 = 3;
 
+    /// The cluster level from which on Secrets are sealed. Below it a sealed one is refused: some member would lose what is
+    /// sealed.
+    pub const SEALED: u32 = 4;
+
     /// Adds the built-in ClusterRoles, when the level that has them is reached. Their uids follow from the cluster's,
     /// so that every node makes the same ones.
     pub(super) fn add_built_in_roles(&mut self, batch: &mut Batch) {
@@ -39,22 +43,24 @@ impl State {
     }
 
     pub(super) fn check_level_of(&self, object: &Object) -> Result<(), Refusal> {
-        if decides_access(object.kind()) {
-            self.check_identities()
-        } else {
-            Ok(())
-        }
+        let needed = match object {
+            Object::Secret(secret) if secret.sealed.is_some() => State::SEALED,
+            _ if decides_access(object.kind()) => State::IDENTITIES,
+            _ => return Ok(()),
+        };
+        self.check_reached(needed)
     }
 
     /// Refuses what some member does not know.
     pub(super) fn check_identities(&self) -> Result<(), Refusal> {
-        if self.level < State::IDENTITIES {
-            return Err(Refusal::LevelTooLow {
-                needed: State::IDENTITIES,
-                level: self.level,
-            });
-        }
-        Ok(())
+        self.check_reached(State::IDENTITIES)
+    }
+
+    fn check_reached(&self, needed: u32) -> Result<(), Refusal> {
+        let level = self.level;
+        (level >= needed)
+            .then_some(())
+            .ok_or(Refusal::LevelTooLow { needed, level })
     }
 }
 

@@ -68,6 +68,8 @@ struct Header {
     nodes: usize,
     #[serde(default, skip_serializing_if = "is_none")]
     join_tokens: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealing_key: Option<String>,
     resolved: usize,
     objects: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +106,7 @@ impl State {
             next_node: self.next_node,
             nodes: self.nodes.len(),
             join_tokens: self.join_tokens.len(),
+            sealing_key: self.sealing_key.clone(),
             resolved: self.resolved.len(),
             objects: self.objects.len(),
             phases,
@@ -267,6 +270,7 @@ impl Reader {
         state.access_revision = header.revision;
         state.level = header.level;
         state.next_node = header.next_node;
+        state.sealing_key = header.sealing_key;
         state.cluster = match (header.cluster, header.seed) {
             (Some(uid), Some(seed)) => Some(Cluster { uid, seed }),
             (None, None) => None,

@@ -17,6 +17,7 @@ use crate::resource::{
     AnyPolicy, BackendTlsPolicy, BackendTlsValidation, GATEWAY_GROUP, LocalObjectReference, ParentReference,
     PolicyStatus, PolicyTarget, Service, ServicePort,
 };
+use crate::sealing::Sealer;
 use crate::state::State;
 use crate::state::index::{Name, target_key};
 use crate::status::backend_traffic::has_section;
@@ -28,12 +29,18 @@ struct Authorities {
     faults: Vec<(&'static str, String)>,
 }
 
-/// TLS toward the endpoints at a port of a Service; `None` without a policy. A policy that cannot be followed is an
+/// TLS toward the endpoints at a port of a Service; `None` without a policy. Authorities in Secrets are there if `sealer`
+/// opens them. A policy that cannot be followed is an
 /// error: its endpoints must not be talked to in another way.
 ///
 /// # Errors
 /// What is wrong with the policy.
-pub(crate) fn tls(state: &State, service: &Service, port: &ServicePort) -> Result<Option<BackendTls>, String> {
+pub(crate) fn tls(
+    state: &State,
+    service: &Service,
+    port: &ServicePort,
+    sealer: Option<&dyn Sealer>,
+) -> Result<Option<BackendTls>, String> {
     let key = Name::of(&service.metadata).key(Kind::Service);
     let find = |section| winner(state, Kind::BackendTlsPolicy, &key, section);
     let found = find(Some(&port.name)).or_else(|| find(None));
@@ -48,7 +55,7 @@ pub(crate) fn tls(state: &State, service: &Service, port: &ServicePort) -> Resul
     if let Some(problem) = unsupported(validation) {
         return Err(refused(problem));
     }
-    let found = look_up(state, policy);
+    let found = look_up(state, policy, sealer);
     let roots = found.roots.ok_or_else(|| refused(messages(&found.faults)))?;
     let names = validation.subject_alt_names.iter();
     Ok(Some(BackendTls {
@@ -68,7 +75,7 @@ pub(crate) fn derive(state: &State, policy: &BackendTlsPolicy, moment: Moment) -
         targets: &policy.spec.target_refs,
         status: &policy.status,
     };
-    let found = look_up(state, policy);
+    let found = look_up(state, policy, None);
     let resolved = resolved(&found);
     let mut entries = Vec::new();
     for target in &policy.spec.target_refs {
@@ -139,7 +146,7 @@ fn unsupported(validation: &BackendTlsValidation) -> Option<String> {
 }
 
 /// The authorities of all references that lead to some.
-fn look_up(state: &State, policy: &BackendTlsPolicy) -> Authorities {
+fn look_up(state: &State, policy: &BackendTlsPolicy, sealer: Option<&dyn Sealer>) -> Authorities {
     let validation = &policy.spec.validation;
     if validation.well_known_ca_certificates.is_some() {
         return Authorities {
@@ -148,10 +155,14 @@ fn look_up(state: &State, policy: &BackendTlsPolicy) -> Authorities {
         };
     }
     let mut certificates = Vec::new();
+    let mut some = false;
     let mut faults = Vec::new();
     for reference in &validation.ca_certificate_refs {
-        match bundle(state, &policy.metadata.namespace, reference) {
-            Ok(found) => certificates.extend(found),
+        match bundle(state, &policy.metadata.namespace, reference, sealer) {
+            Ok(found) => {
+                some = true;
+                certificates.extend(found);
+            }
             Err(fault) => faults.push(fault),
         }
     }
@@ -160,7 +171,7 @@ fn look_up(state: &State, policy: &BackendTlsPolicy) -> Authorities {
         faults.push(("InvalidCACertificateRef", message));
     }
     Authorities {
-        roots: (!certificates.is_empty()).then(|| Roots::Given(Arc::from(certificates))),
+        roots: some.then(|| Roots::Given(Arc::from(certificates))),
         faults,
     }
 }
@@ -169,6 +180,7 @@ fn bundle(
     state: &State,
     namespace: &str,
     reference: &LocalObjectReference,
+    sealer: Option<&dyn Sealer>,
 ) -> Result<Vec<Vec<u8>>, (&'static str, String)> {
     let name = Name::new(namespace, &reference.name);
     let kind = Kind::by_name(&reference.group, &reference.kind);
@@ -182,7 +194,7 @@ fn bundle(
     let key = name.key(kind);
     let invalid = |problem: String| ("InvalidCACertificateRef", format!("{key}: {problem}"));
     let object = state.get(&key).ok_or_else(|| invalid("it is not there".to_owned()))?;
-    authorities(object).map_err(invalid)
+    authorities(object, sealer).map_err(invalid)
 }
 
 /// Who sends traffic to the target.

@@ -7,6 +7,7 @@ use crate::certificate;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::resource::{Listener, Secret, SecretReference};
+use crate::sealing::{self, Sealer};
 use crate::state::State;
 use crate::state::host::HostKey;
 use crate::state::index::{Name, secret_name};
@@ -79,8 +80,8 @@ pub(crate) fn names(state: &State, owner: &Owner<'_>, listener: &Listener) -> Ve
 
 /// The DNS names of a certificate that is valid.
 fn names_of(secret: &Secret) -> Vec<String> {
-    let certificate = certificate::of_secret(secret);
-    certificate.map(|certificate| certificate.dns_names).unwrap_or_default()
+    let facts = certificate::certificate_facts(secret);
+    facts.map(|facts| facts.dns_names).unwrap_or_default()
 }
 
 fn look_up<'a>(
@@ -109,20 +110,30 @@ fn look_up<'a>(
         return Err(invalid(&problem));
     }
     let secret = secret(state, &name).ok_or_else(|| invalid("there is no such Secret"))?;
-    match certificate::of_secret(secret) {
+    match certificate::certificate_facts(secret) {
         Ok(_) => Ok(secret),
-        Err(problem) => Err(invalid(&problem.to_string())),
+        Err(problem) => Err(invalid(&problem)),
     }
 }
 
-/// The authorities (DER) in a ConfigMap or Secret.
+/// The authorities (DER) in a ConfigMap or Secret. Of a sealed Secret that is not or cannot be opened it is none, and the
+/// facts say whether there are some: a connection that nothing is trusted for is refused.
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
-pub(crate) fn authorities(object: &Object) -> Result<Vec<Vec<u8>>, String> {
+pub(crate) fn authorities(object: &Object, sealer: Option<&dyn Sealer>) -> Result<Vec<Vec<u8>>, String> {
     let read = match object {
         Object::ConfigMap(map) => certificate::authorities_of_config_map(map),
-        Object::Secret(secret) => certificate::authorities_of_secret(secret),
+        Object::Secret(secret) => {
+            if let Some(sealed) = &secret.sealed {
+                sealed.facts.authorities.clone()?;
+            }
+            match sealer.map(|sealer| sealing::open(secret, sealer)) {
+                Some(Ok(opened)) => certificate::authorities_of_secret(&opened),
+                None | Some(Err(_)) if secret.sealed.is_some() => Ok(Vec::new()),
+                None | Some(Err(_)) => certificate::authorities_of_secret(secret),
+            }
+        }
         _ => return Err("it holds no authorities".to_owned()),
     };
     read.map_err(|fault| fault.to_string())

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use guideway_consensus::{BackupHeader, ShownIdentity};
 use guideway_identity::{Digest, JoinToken};
 use guideway_model::NodeId;
+use guideway_model::meta::{Timestamp, UnixMillis};
+use rustls_pki_types::UnixTime;
 
 use super::exit::Failure;
 use crate::config::Config;
-use crate::{membership, shell};
+use crate::{backup, membership, shell};
 
 /// Writes to standard output. A reader that went away wants no more; that is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -43,8 +46,50 @@ pub(super) fn invited(token: &JoinToken, minutes: u32) -> String {
     )
 }
 
+pub(super) fn backed_up(file: &Path, header: &BackupHeader) -> String {
+    format!(
+        "{} is written and was read back: {}\
+         No key is in it: keep a copy of the folder `identity` of a member elsewhere.\n",
+        file.display(),
+        backup::described(header)
+    )
+}
+
+pub(super) fn restored(config: &Config, file: &Path, node: NodeId, header: &BackupHeader) -> String {
+    format!(
+        "{name} is node {node}, the only one, of a cluster restored from a backup: {described}\
+         Start it:    guideway run --config {file}\n\
+         Add a node:  guideway invite --config {file}, on this machine, prints how\n",
+        name = config.name,
+        described = backup::described(header),
+        file = shell::word(&file.display().to_string()),
+    )
+}
+
 pub(super) fn rotated(node: NodeId, key: Digest) -> String {
     format!("node {node} has another key: {key}\n")
+}
+
+pub(super) fn shown(shown: &ShownIdentity) -> String {
+    let time = |at: UnixTime| Timestamp::from(UnixMillis(at.as_secs().saturating_mul(1000))).to_string();
+    let keys: Vec<String> = shown.sealing_keys.iter().map(ToString::to_string).collect();
+    let (authority, own) = (&shown.authority, &shown.certificate);
+    format!(
+        "cluster      {cluster}\n\
+         authority    key {authority_key}\n             good until {authority_end}\n\
+         node         {node} {name}\n             key {key}\n             good from {begin} until {end}\n             for {names}\n\
+         sealing key  {keys}\n",
+        cluster = shown.cluster,
+        authority_key = authority.key,
+        authority_end = time(authority.not_after),
+        node = shown.node,
+        name = shown.name,
+        key = own.key,
+        begin = time(own.not_before),
+        end = time(own.not_after),
+        names = own.names.join(", "),
+        keys = keys.join(", "),
+    )
 }
 
 pub(super) fn joined(config: &Config, file: &Path, node: NodeId) -> String {

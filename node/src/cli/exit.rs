@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use guideway_consensus::{BesideError, InviteError, StartError as ConsensusStartError};
 use guideway_identity::TokenError;
 
+use crate::backup::BackupCommandError;
 use crate::check_host::HostError;
 use crate::client::AccessError;
 use crate::config::LoadError;
 use crate::demo::DemoError;
 use crate::egress_policy::PolicyError;
 use crate::exporter::ExporterError;
-use crate::membership::{InitError, JoinError};
+use crate::membership::{InitError, JoinError, KubeconfigError};
 use crate::node::StartError;
+use crate::recover::RecoverCommandError;
 use crate::run::RunError;
 use crate::sessions::SessionsError;
 use crate::status::StatusError;
@@ -45,6 +47,12 @@ pub(super) enum Failure {
     Invite(#[from] InviteError),
     #[error(transparent)]
     Beside(#[from] BesideError),
+    #[error(transparent)]
+    Backup(#[from] BackupCommandError),
+    #[error(transparent)]
+    Recover(#[from] RecoverCommandError),
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
     #[error("--token: {0}")]
     Token(TokenError),
     #[error(transparent)]
@@ -76,6 +84,15 @@ impl Failure {
             Failure::Tokens(TokensError::Token(_) | TokensError::Output(_)) => FAILED,
             Failure::EgressPolicy(_) => CLUSTER,
             Failure::Access(_) => CONFIGURATION,
+            Failure::Backup(BackupCommandError::Request(_)) => CLUSTER,
+            Failure::Backup(BackupCommandError::Folder(_) | BackupCommandError::Restore(_)) => DATA_FOLDER,
+            Failure::Backup(_) => FAILED,
+            Failure::Recover(RecoverCommandError::NotSure) => FAILED,
+            Failure::Recover(RecoverCommandError::Folder(_) | RecoverCommandError::Stopped(_)) => DATA_FOLDER,
+            Failure::Recover(RecoverCommandError::Beside(_)) => CLUSTER,
+            Failure::Kubeconfig(KubeconfigError::Access(_)) => CONFIGURATION,
+            Failure::Kubeconfig(KubeconfigError::Request(_)) => CLUSTER,
+            Failure::Kubeconfig(KubeconfigError::Admin(_)) => FAILED,
             Failure::Token(_) => USAGE,
             Failure::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))
             | Failure::Invite(InviteError::Beside(BesideError::NoNode(_) | BesideError::Credentials(_))) => DATA_FOLDER,
@@ -97,6 +114,7 @@ fn start_code(error: &StartError) -> u8 {
             ConsensusStartError::NotInitialised { .. }
             | ConsensusStartError::Corrupted { .. }
             | ConsensusStartError::Credentials(_)
+            | ConsensusStartError::SealingKey { .. }
             | ConsensusStartError::Io { .. } => DATA_FOLDER,
             _ => FAILED,
         },

@@ -79,7 +79,7 @@ impl Node {
             pins.clone(),
             slot.clone(),
             metrics.clone(),
-            config.data.grace,
+            (config.data.grace, consensus.credentials().sealing().clone()),
         );
         planner.activate().await.map_err(StartError::Plan)?;
         readiness.data_plane_runs();

@@ -12,6 +12,7 @@ use super::{Entry, Phase, Pool, PoolId, Standing};
 use crate::object::ObjectKey;
 use crate::plan::memory::Made;
 use crate::resource::AnyRoute;
+use crate::sealing::Sealer;
 use crate::state::State;
 use crate::state::pools::{PoolRecord, WeightedList, names};
 
@@ -23,13 +24,15 @@ pub(in crate::plan) struct Making<'a> {
     pub(in crate::plan) terminates: bool,
     /// What the route had before: its tables are taken over where they would be built from the same list.
     pub(in crate::plan) before: Option<&'a Made>,
+    /// Opens Secrets; without it the pool trusts nobody that a Secret names.
+    pub(in crate::plan) sealer: Option<&'a dyn Sealer>,
 }
 
 impl Making<'_> {
     /// The pool of a route's first rule.
     pub(in crate::plan) fn make(&self, route: &AnyRoute<'_>, key: &ObjectKey, id: PoolId) -> Option<Made> {
         let record = self.state.pool(key)?;
-        let shares = shares(self.state, route, self.terminates);
+        let shares = shares(self.state, route, self.terminates, self.sealer);
         let mut tables = Tables::of(self);
         let mut entries = Entries::of(record, &shares);
         let table = tables.get(&record.active)?;

@@ -12,6 +12,7 @@ use crate::object::Object;
 use crate::resource::{
     AnyRoute, Backend, BackendRef, EndpointConditions, EndpointSlice, IpProtocol, Service, ServicePort,
 };
+use crate::sealing::Sealer;
 use crate::state::State;
 use crate::state::index::Name;
 use crate::status::backend_ref::{Referent, protocol_of, resolve};
@@ -32,10 +33,10 @@ pub(super) struct Share {
 }
 
 /// The shares of a route's rule, in the order of its backendRefs. Only the first rule is served.
-pub(super) fn shares(state: &State, route: &AnyRoute<'_>, terminates: bool) -> Vec<Share> {
+pub(super) fn shares(state: &State, route: &AnyRoute<'_>, terminates: bool, sealer: Option<&dyn Sealer>) -> Vec<Share> {
     let mut shares: Vec<Share> = Vec::new();
     for backend in route.spec.backend_refs() {
-        let found = share(state, route, backend, terminates);
+        let found = share(state, route, backend, terminates, sealer);
         let mut found = found.unwrap_or_else(|problem| Share::refused(backend, problem));
         if let Some(same) = shares.iter().find(|share| share.upstream == found.upstream) {
             found.upstream = Arc::clone(&same.upstream);
@@ -71,11 +72,17 @@ impl Share {
 }
 
 /// What a backendRef brings in; an error says why it is nothing.
-fn share(state: &State, route: &AnyRoute<'_>, backend: &BackendRef, terminates: bool) -> Result<Share, String> {
+fn share(
+    state: &State,
+    route: &AnyRoute<'_>,
+    backend: &BackendRef,
+    terminates: bool,
+    sealer: Option<&dyn Sealer>,
+) -> Result<Share, String> {
     let key = Name::of(route.metadata).key(route.kind);
     let referent = resolve(state, &key, backend).map_err(|fault| fault.message)?;
     let tls = match referent {
-        Referent::Service(service, port) if terminates => backend_tls::tls(state, service, port)?,
+        Referent::Service(service, port) if terminates => backend_tls::tls(state, service, port, sealer)?,
         Referent::Service(..) | Referent::Backend(..) => None,
     };
     let (found, origin) = endpoints(state, route, &referent);

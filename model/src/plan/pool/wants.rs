@@ -33,7 +33,7 @@ pub(crate) struct Wants {
 
 /// What the pool of a route's first rule should be. `terminates` says whether TLS ends at a listener of the route.
 pub(crate) fn wants(state: &State, route: &AnyRoute<'_>, terminates: bool) -> Wants {
-    let shares = shares(state, route, terminates);
+    let shares = shares(state, route, terminates, None);
     let refs: Vec<(u64, Vec<(Target, u64)>)> = shares
         .iter()
         .map(|share| (share.weight, share.targets.clone()))
