@@ -17,19 +17,6 @@ impl Times {
             least: times[0],
         }
     }
-
-    /// For one of so many that each round did.
-    #[allow(
-        dead_code,
-        clippy::allow_attributes,
-        reason = "not every benchmark does several things in a round"
-    )]
-    pub(crate) fn each(self, of: u32) -> Times {
-        Times {
-            median: self.median / of,
-            least: self.least / of,
-        }
-    }
 }
 
 impl std::fmt::Display for Times {
@@ -38,12 +25,12 @@ impl std::fmt::Display for Times {
     }
 }
 
-/// Does it so often.
-pub(crate) fn measure(rounds: usize, mut work: impl FnMut()) -> Times {
+/// Does so often what does `things` things each time; gives how long one of them took.
+pub(crate) fn measure(rounds: usize, things: u32, mut work: impl FnMut()) -> Times {
     let time = |_| {
         let start = Instant::now();
         work();
-        start.elapsed()
+        start.elapsed() / things
     };
     Times::of((0..rounds).map(time).collect())
 }

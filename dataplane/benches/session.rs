@@ -32,14 +32,14 @@ fn main() {
     let full = std::env::args().any(|argument| argument == "--bench");
     let rounds = if full { 25 } else { 1 };
     println!("the session machine                     median      least");
-    let whole = measure(rounds, || {
+    let whole = measure(rounds, SESSIONS, || {
         for _ in 0..SESSIONS {
             black_box(one_exchange());
         }
     });
-    println!("a byte each way, from start to close   {}", whole.each(SESSIONS));
+    println!("a byte each way, from start to close   {}", whole);
     let mut relaying = connected();
-    let message = measure(rounds, || {
+    let message = measure(rounds, SESSIONS, || {
         for _ in 0..SESSIONS {
             black_box(pass_on(black_box(&mut relaying), Side::Client));
         }
@@ -48,9 +48,9 @@ fn main() {
         matches!(relaying.state(), State::Relaying { .. }),
         "messages end nothing"
     );
-    println!("a message received and sent            {}", message.each(SESSIONS));
-    let timers = measure(rounds, || timers(TIMERS));
-    println!("a timer armed and taken, of 100 000    {}", timers.each(TIMERS));
+    println!("a message received and sent            {}", message);
+    let timers = measure(rounds, TIMERS, || timers(TIMERS));
+    println!("a timer armed and taken, of 100 000    {}", timers);
 }
 
 fn connected() -> Session {

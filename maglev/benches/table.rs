@@ -44,7 +44,7 @@ fn build_times(rounds: usize) {
             (1_000, "1 to 1000", |index| u64::from(index) + 1),
         ] {
             let input = endpoints(targets, weight);
-            let times = measure(rounds, || {
+            let times = measure(rounds, 1, || {
                 black_box(Table::build(size, SEED, black_box(&input)).expect("distinct targets"));
             });
             println!("{:>7} rows {targets:>5} x {weights:<21} {times}", size.rows());
@@ -58,25 +58,25 @@ fn lookup_times(rounds: usize) {
     let key = [7_u8; 21];
     let hashes: Vec<u64> = (0..LOOKUPS).map(|number| hash(SEED, &number.to_be_bytes())).collect();
     let mut keyed = key;
-    let hashing = measure(rounds, || {
+    let hashing = measure(rounds, LOOKUPS, || {
         for number in 0..LOOKUPS {
             keyed[17..21].copy_from_slice(&number.to_be_bytes());
             black_box(hash(SEED, black_box(&keyed)));
         }
     });
-    println!("hash of a flow key of 21 bytes         {}", hashing.each(LOOKUPS));
-    let choosing = measure(rounds, || {
+    println!("hash of a flow key of 21 bytes         {}", hashing);
+    let choosing = measure(rounds, LOOKUPS, || {
         for hash in &hashes {
             black_box(table.choose(black_box(*hash)));
         }
     });
-    println!("choose                                 {}", choosing.each(LOOKUPS));
-    let redispatch = measure(rounds, || {
+    println!("choose                                 {}", choosing);
+    let redispatch = measure(rounds, LOOKUPS, || {
         for hash in &hashes {
             black_box(table.candidates(black_box(*hash)).nth(1));
         }
     });
-    println!("second candidate                       {}", redispatch.each(LOOKUPS));
+    println!("second candidate                       {}", redispatch);
 }
 
 fn endpoints(count: u32, weight: fn(u32) -> u64) -> Vec<Weighted> {

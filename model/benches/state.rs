@@ -32,13 +32,13 @@ fn main() {
         let plan = plan::compile(&cluster.state, None);
         assert_eq!(plan.listeners.len(), *routes, "every route has its listener");
         if *routes <= 1_000 {
-            let whole = measure(rounds.min(5), || {
+            let whole = measure(rounds.min(5), 1, || {
                 black_box(plan::compile(&cluster.state, None));
             });
             println!("{routes:>6} compile, nothing there yet            {whole}");
         }
         let mut number = 0;
-        let apply = measure(rounds, || {
+        let apply = measure(rounds, 1, || {
             number += 1;
             cluster.reweigh(number);
         });
