@@ -90,8 +90,8 @@ pub enum Driver {
     /// Edge-triggered epoll; runs everywhere.
     Epoll,
     /// The same for connections that are new, end or are bulk; the messages of others and all datagrams are carried by an
-    /// io_uring of each thread. Linux 6.1 or newer, where nothing
-    /// forbids it: [`DataPlane::start`](crate::DataPlane::start) fails elsewhere.
+    /// io_uring of each thread. Linux 6.1 or newer, where nothing forbids it:
+    /// [`DataPlane::start`](crate::DataPlane::start) fails elsewhere.
     IoUring,
 }
 

@@ -260,7 +260,7 @@ impl RelayThread {
     }
 }
 
-/// The ring of this thread, where datagrams are to be carried by one.
+/// The ring of this thread, where the driver is io_uring.
 fn ring(shared: &Shared) -> Option<Ring> {
     if shared.driver.driver != Driver::IoUring {
         return None;

@@ -25,8 +25,8 @@ pub(crate) struct Opened {
     pub(crate) sockets: Vec<Vec<OwnedFd>>,
 }
 
-/// Opens the group of `key`, whose clients inherit `tuning`. `held` are the addresses of the groups of its protocol that this data plane has open, and
-/// `ports` those of its UDP flows.
+/// Opens the group of `key`, whose clients inherit `tuning`. `held` are the addresses of the groups of its protocol that
+/// this data plane has open, and `ports` those of its UDP flows.
 pub(crate) fn open(
     key: SocketKey,
     config: &Config,

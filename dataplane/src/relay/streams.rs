@@ -157,7 +157,7 @@ impl Sessions {
 
     /// Hands to the ring what was decided in this round. The next wait has to be in the ring.
     pub(super) fn hand_over(&mut self, ring: &mut Ring) {
-        for key in std::mem::take(&mut self.streams.newcomers) {
+        while let Some(key) = self.streams.newcomers.pop() {
             self.take_up(key, ring);
         }
         for place in 0..self.streams.departing.len() {
@@ -182,16 +182,18 @@ impl Sessions {
 
     /// Takes what the ring says of connections after a wait, in which everything handed over before was done.
     pub(super) fn carry(&mut self, ring: &mut Ring, completions: &mut Vec<Completion>) {
+        if self.streams.count == 0 {
+            debug_assert!(completions.is_empty(), "the ring speaks of connections that it has not");
+            return;
+        }
         self.streams.round = self.streams.round.wrapping_add(1);
         for completion in &*completions {
             if let Token::Relayed(number) = Token::decode(completion.word) {
                 self.not_sent(ring, number, completion.result);
             }
         }
-        let sends = std::mem::take(&mut self.streams.sends);
-        self.streams.spent.extend(sends.iter().map(|sending| sending.buffer));
-        self.streams.sends = sends;
-        self.streams.sends.clear();
+        let Streams { sends, spent, .. } = &mut self.streams;
+        spent.extend(sends.drain(..).map(|sending| sending.buffer));
         ring.give_back_streams(&mut self.streams.spent);
         for (key, side) in std::mem::take(&mut self.streams.starved) {
             self.receive_on(key, side, ring);
