@@ -148,6 +148,19 @@ impl Api {
         Ok(items.into_iter().map(NodeStatus::from_object).collect())
     }
 
+    /// Whether so many nodes vote, and there are no others.
+    pub fn voters(&self, wanted: usize) -> Result<(), String> {
+        let nodes = self.nodes()?;
+        let votes = nodes
+            .iter()
+            .filter(|node| ["leader", "follower"].contains(&node.role.as_str()));
+        if votes.count() == wanted && nodes.len() == wanted {
+            Ok(())
+        } else {
+            Err(format!("{nodes:?}"))
+        }
+    }
+
     /// Waits until the object's condition of this type has `status` for its newest generation; returns the condition.
     pub fn wait_condition(&self, object: &Value, condition: &str, status: &str) -> Condition {
         let path = path_of(object);

@@ -120,7 +120,7 @@ fn one_node_of_three_goes_on_alone_and_two_new_ones_join_it() {
     }
     let apis: Vec<Api> = joined.iter().map(Member::api).chain([cluster.api(0)]).collect();
     for api in &apis {
-        wait::until("three voters", || voters(api, 3));
+        wait::until("three voters", || api.voters(3));
         assert_eq!(world.seen(api), objects, "every object is there");
     }
     let nodes: Vec<IpAddr> = joined
@@ -206,7 +206,7 @@ fn a_backup_is_restored_where_everything_is_lost() {
 
     member.start();
     let api = member.api();
-    voters(&api, 1).expect("it is alone");
+    api.voters(1).expect("it is alone");
     assert_eq!(world.seen(&api), objects, "every object is there, Secrets open");
     assert_eq!(
         world.chosen(member.address().into(), &tuples),
@@ -234,22 +234,9 @@ fn a_node_that_does_not_run_is_recovered_too() {
     assert!(done.contains("guideway run"), "{done}");
     cluster.restart(0);
     let api = cluster.api(0);
-    wait::until("it is alone", || voters(&api, 1));
+    wait::until("it is alone", || api.voters(1));
     assert_eq!(world.seen(&api), objects, "every object is there");
     api.apply(&manifest::service("after", 80));
-}
-
-/// Whether so many nodes vote, and there are no others.
-fn voters(api: &Api, wanted: usize) -> Result<(), String> {
-    let nodes = api.nodes()?;
-    let votes = nodes
-        .iter()
-        .filter(|node| ["leader", "follower"].contains(&node.role.as_str()));
-    if votes.count() == wanted && nodes.len() == wanted {
-        Ok(())
-    } else {
-        Err(format!("{nodes:?}"))
-    }
 }
 
 fn config(data_dir: &Path) -> std::path::PathBuf {

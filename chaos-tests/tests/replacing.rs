@@ -25,7 +25,7 @@ fn a_lost_machine_is_replaced_under_its_own_name() {
         .expect("the token is still good");
     member.start();
     for api in [cluster.api(0), member.api()] {
-        wait::until("three voters", || voters(&api, 3));
+        wait::until("three voters", || api.voters(3));
     }
     let now = number_of(&member.api(), "node-3");
     assert!(now > number, "numbers are never given again: {number}, {now}");
@@ -45,7 +45,7 @@ fn a_node_gets_another_address_and_is_found_again() {
     let mut member = Member::prepare(cluster.directory(), "mover", cluster.addresses().endpoint(20));
     member.join(&config);
     member.start();
-    wait::until("four voters", || voters(&cluster.api(0), 4));
+    wait::until("four voters", || cluster.api(0).voters(4));
     member.stop();
     let there = cluster.addresses().endpoint(21);
     member.readdress(there);
@@ -90,18 +90,6 @@ fn number_of(api: &Api, name: &str) -> u64 {
             .or_else(|| node.object["status"]["id"].as_u64());
         number.ok_or_else(|| node.object.to_string())
     })
-}
-
-fn voters(api: &Api, wanted: usize) -> Result<(), String> {
-    let nodes = api.nodes()?;
-    let votes = nodes
-        .iter()
-        .filter(|node| ["leader", "follower"].contains(&node.role.as_str()));
-    if votes.count() == wanted && nodes.len() == wanted {
-        Ok(())
-    } else {
-        Err(format!("{nodes:?}"))
-    }
 }
 
 fn config(data_dir: &Path) -> PathBuf {

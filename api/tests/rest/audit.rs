@@ -19,7 +19,7 @@ fn map(value: &str) -> Value {
 }
 
 /// What is in the log once the server has gone.
-async fn lines(server: Server, path: &Path) -> Vec<Value> {
+pub(crate) async fn lines(server: Server, path: &Path) -> Vec<Value> {
     server.stop().await;
     let text = std::fs::read_to_string(path).expect("the log is there");
     text.lines()
@@ -27,7 +27,8 @@ async fn lines(server: Server, path: &Path) -> Vec<Value> {
         .collect()
 }
 
-async fn audited(path: &Path) -> (Server, Arc<MemoryCluster>) {
+/// A server whose audit log is this file.
+pub(crate) async fn audited(path: &Path) -> (Server, Arc<MemoryCluster>) {
     let audit = AuditLog::open(AuditConfig {
         path: path.to_owned(),
         max_bytes: 1 << 20,

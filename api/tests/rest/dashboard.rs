@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guideway_api::{AuditConfig, AuditLog, Limits, Transport};
+use guideway_api::Limits;
 use guideway_identity::{ApiToken, CookieKey};
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::audit::{audited, lines};
 use crate::client::{Answer, Client};
 use crate::cluster::{MemoryCluster, Server};
 
@@ -276,19 +277,9 @@ async fn other_methods_are_refused_by_name() {
 async fn who_signs_in_and_out_and_fails_is_in_the_audit_log() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("audit.log");
-    let audit = AuditLog::open(AuditConfig {
-        path: path.clone(),
-        max_bytes: 1 << 20,
-        kept_files: 1,
-        queue: 16,
-        patience: Duration::from_secs(30),
-        node: "one".to_owned(),
-    });
-    let cluster = Arc::new(MemoryCluster::new());
+    let (server, cluster) = audited(&path).await;
     let token = ApiToken::create().expect("random bytes");
     cluster.token(&token, "jane", &[], "2999-01-01T00:00:00Z");
-    let audit = audit.expect("opened");
-    let server = Server::with(cluster, Limits::default(), Transport::Plain, audit).await;
     let cookie = cookie(&sign_in(&server, &token).await);
     let own = [("cookie", cookie.as_str()), PAGE, OWN];
     let browser = Client::anonymous(server.address);
@@ -298,12 +289,7 @@ async fn who_signs_in_and_out_and_fails_is_in_the_audit_log() {
         .expect(403);
     browser.send(Method::DELETE, PATH, &own, "").await.expect(200);
     get(&server, MAPS, &cookie).await.expect(401);
-    server.stop().await;
-    let text = std::fs::read_to_string(&path).expect("the log is there");
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let lines = lines(server, &path).await;
     let short: Vec<Value> = lines
         .iter()
         .map(|line| json!([line["event"], line["user"], line["token"], line["code"]]))
@@ -320,5 +306,6 @@ async fn who_signs_in_and_out_and_fails_is_in_the_audit_log() {
     assert!(lines[2]["after"].as_u64() > lines[2]["before"].as_u64(), "{}", lines[2]);
     let value = cookie.split_once('=').expect("a pair").1;
     let signature = value.rsplit_once('.').expect("signed").1;
+    let text = std::fs::read_to_string(&path).expect("the log is there");
     assert!(!text.contains(signature), "nothing in the log opens anything");
 }
